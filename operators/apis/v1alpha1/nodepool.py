@@ -1,0 +1,152 @@
+"""GPUNodePool: how many machines of one shape a datacenter's cell shall have."""
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from operators.apis.v1alpha1.meta import (
+    AGE_COLUMN,
+    NODE_LABELS_FIELD,
+    Accelerator,
+    Condition,
+    CustomResource,
+    KindFacts,
+    LabelValue,
+    NodeLabels,
+    NodeTaint,
+    PrinterColumn,
+    Provider,
+    Rule,
+    ScalePaths,
+    WireModel,
+    condition_column,
+    list_map,
+)
+
+# Node names are `<pool>-<ordinal>` and must stay DNS labels of at most 63 characters.
+POOL_NAME_LENGTH_MAX = 50
+# One cell (one Kubernetes cluster) holds at most 2,000 nodes.
+POOL_REPLICAS_MAX = 2000
+
+
+class GPUNodePoolSpec(WireModel):
+    """What the operator of the datacenter wants."""
+
+    datacenter: LabelValue = Field(
+        description="Datacenter the machines stand in; becomes the node's zone label.",
+        json_schema_extra=Rule.immutable(
+            "a pool's datacenter cannot change: create a pool in the other datacenter"
+        ),
+    )
+    cell: LabelValue = Field(
+        description="Cell (one Kubernetes cluster of the datacenter) the machines join.",
+        json_schema_extra=Rule.immutable("a pool's cell cannot change: create a pool in the other cell"),
+    )
+    provider: Provider = Field(description="Who makes the machines.")
+    instance_type: LabelValue = Field(
+        description="Name of the machine's shape in the catalogue, for example gpu-8x-b300.",
+        json_schema_extra=Rule.immutable(
+            "a pool's instanceType cannot change: create another pool and move to it"
+        ),
+    )
+    accelerator: Accelerator | None = Field(
+        default=None,
+        description="GPUs of each node; absent for CPU nodes.",
+        json_schema_extra=Rule.immutable(
+            "a pool's accelerator cannot change: create another pool and move to it"
+        ),
+    )
+    cpu_milli: int = Field(ge=100, le=4_096_000, description="CPU of each node in thousandths of a core.")
+    memory_mib: int = Field(
+        alias="memoryMiB", ge=64, le=67_108_864, description="Memory of each node in mebibytes."
+    )
+    replicas: int = Field(ge=0, le=POOL_REPLICAS_MAX, description="Number of nodes wanted.")
+    node_labels: NodeLabels = Field(default_factory=dict, **NODE_LABELS_FIELD)
+    node_taints: list[NodeTaint] = Field(
+        default_factory=list,
+        max_length=16,
+        description="Taints that every node of the pool carries, besides those that Rempart sets.",
+        json_schema_extra=list_map("key", "effect"),
+    )
+    paused: bool = Field(
+        default=False, description="True stops creating and deleting machines; running ones stay as they are."
+    )
+
+
+SPEC_RULES = (
+    (
+        "has(self.accelerator) == has(oldSelf.accelerator)",
+        "a pool's accelerator cannot be added or removed: create another pool and move to it",
+    ),
+    (
+        "self.provider.kind != 'process' || !has(self.accelerator)",
+        "a process host has no GPU: leave accelerator out, or use another provider",
+    ),
+    (
+        "self.provider.kind != 'process' || self.replicas <= 64",
+        "provider process runs pods as processes of one machine: at most 64 replicas",
+    ),
+)
+
+
+class GPUNodePoolStatus(WireModel):
+    """What the node-pool operator observed."""
+
+    observed_generation: int = Field(
+        default=0, ge=0, le=2**53, description="metadata.generation that this status was computed from."
+    )
+    replicas: int = Field(default=0, ge=0, le=100_000, description="Number of node claims that exist.")
+    ready_replicas: int = Field(
+        default=0, ge=0, le=100_000, description="Number of claims whose node is usable."
+    )
+    selector: str = Field(default="", max_length=512, description="Label selector of the pool's nodes.")
+    phases: dict[str, int] = Field(
+        default_factory=dict,
+        max_length=16,
+        description="Number of claims in each phase; empty phases are left out.",
+    )
+    simulated: bool = Field(default=False, description="True when the pool's machines are simulated.")
+    conditions: list[Condition] = Field(
+        default_factory=list,
+        max_length=16,
+        description="Ready, CapacitySatisfied, Degraded.",
+        json_schema_extra=list_map("type"),
+    )
+
+
+class GPUNodePool(CustomResource):
+    """A group of equal machines in one cell of one datacenter."""
+
+    FACTS: ClassVar[KindFacts] = KindFacts(
+        plural="gpunodepools",
+        short_name="gnp",
+        scope="Cluster",
+        columns=(
+            PrinterColumn("Datacenter", "string", ".spec.datacenter", "Datacenter of the machines."),
+            PrinterColumn("Type", "string", ".spec.instanceType", "Shape of the machines."),
+            PrinterColumn("GPU", "string", ".spec.accelerator.sku", "Kind of GPU."),
+            PrinterColumn("Desired", "integer", ".spec.replicas", "Nodes wanted."),
+            PrinterColumn("Nodes", "integer", ".status.replicas", "Node claims that exist."),
+            PrinterColumn("Usable", "integer", ".status.readyReplicas", "Nodes that take work."),
+            condition_column("Ready", "Ready"),
+            PrinterColumn("Simulated", "boolean", ".status.simulated", "Whether the machines are simulated."),
+            PrinterColumn("Cell", "string", ".spec.cell", "Cell of the machines.", 1),
+            PrinterColumn("Provider", "string", ".spec.provider.kind", "Who makes the machines.", 1),
+            AGE_COLUMN,
+        ),
+        scale=ScalePaths(".spec.replicas", ".status.replicas", ".status.selector"),
+        rules=(
+            (
+                f"self.metadata.name.size() <= {POOL_NAME_LENGTH_MAX} && !self.metadata.name.contains('.')",
+                f"a pool's name becomes part of node names: at most {POOL_NAME_LENGTH_MAX} characters and no dot",
+            ),
+        ),
+    )
+
+    kind: Literal["GPUNodePool"] = "GPUNodePool"
+    spec: GPUNodePoolSpec = Field(
+        description="What the operator of the datacenter wants.", json_schema_extra=Rule.all_of(*SPEC_RULES)
+    )
+    status: GPUNodePoolStatus | None = Field(
+        default=None, description="What the node-pool operator observed."
+    )

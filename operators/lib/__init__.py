@@ -1,0 +1,1 @@
+"""The operators' own runtime: client, caches, queue, controllers, leader election."""
