@@ -13,7 +13,7 @@ from pydantic.alias_generators import to_camel
 
 GROUP = "rempart.eu"
 VERSION = "v1alpha1"
-API_VERSION = f"{GROUP}/{VERSION}"
+API_VERSION: Literal["rempart.eu/v1alpha1"] = "rempart.eu/v1alpha1"
 
 # A node label's value is at most 63 characters (Kubernetes), and these names become label values.
 LABEL_VALUE_PATTERN = r"^[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$"
@@ -140,17 +140,19 @@ class Provider(WireModel):
     )
 
 
-NODE_LABELS_FIELD: dict[str, Any] = {
-    "max_length": 32,
-    "description": "Labels that every node of the pool carries, besides those that Rempart sets.",
-    "json_schema_extra": Rule.all_of(
-        (
-            "self.all(key, !key.startsWith('rempart.eu/'))",
-            "labels that start with rempart.eu/ are set by Rempart itself",
-        )
+NodeLabels = Annotated[
+    dict[str, Annotated[str, Field(max_length=63)]],
+    Field(
+        max_length=32,
+        description="Labels that every node of the pool carries, besides those that Rempart sets.",
+        json_schema_extra=Rule.all_of(
+            (
+                "self.all(key, !key.startsWith('rempart.eu/'))",
+                "labels that start with rempart.eu/ are set by Rempart itself",
+            )
+        ),
     ),
-}
-NodeLabels = dict[str, Annotated[str, Field(max_length=63)]]
+]
 
 
 class ObjectMeta(BaseModel):

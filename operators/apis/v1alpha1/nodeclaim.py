@@ -7,7 +7,6 @@ from pydantic import Field
 
 from operators.apis.v1alpha1.meta import (
     AGE_COLUMN,
-    NODE_LABELS_FIELD,
     Accelerator,
     Condition,
     CustomResource,
@@ -63,7 +62,7 @@ class NodeClaimSpec(WireModel):
     memory_mib: int = Field(
         alias="memoryMiB", ge=64, le=67_108_864, description="Memory of the node in mebibytes."
     )
-    node_labels: NodeLabels = Field(default_factory=dict, **NODE_LABELS_FIELD)
+    node_labels: NodeLabels = Field(default_factory=dict)
     node_taints: list[NodeTaint] = Field(
         default_factory=list,
         max_length=16,

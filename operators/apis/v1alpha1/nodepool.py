@@ -6,7 +6,6 @@ from pydantic import Field
 
 from operators.apis.v1alpha1.meta import (
     AGE_COLUMN,
-    NODE_LABELS_FIELD,
     Accelerator,
     Condition,
     CustomResource,
@@ -61,7 +60,7 @@ class GPUNodePoolSpec(WireModel):
         alias="memoryMiB", ge=64, le=67_108_864, description="Memory of each node in mebibytes."
     )
     replicas: int = Field(ge=0, le=POOL_REPLICAS_MAX, description="Number of nodes wanted.")
-    node_labels: NodeLabels = Field(default_factory=dict, **NODE_LABELS_FIELD)
+    node_labels: NodeLabels = Field(default_factory=dict)
     node_taints: list[NodeTaint] = Field(
         default_factory=list,
         max_length=16,
@@ -138,7 +137,7 @@ class GPUNodePool(CustomResource):
         rules=(
             (
                 f"self.metadata.name.size() <= {POOL_NAME_LENGTH_MAX} && !self.metadata.name.contains('.')",
-                f"a pool's name becomes part of node names: at most {POOL_NAME_LENGTH_MAX} characters and no dot",
+                f"a pool's name is part of node names: at most {POOL_NAME_LENGTH_MAX} characters, no dot",
             ),
         ),
     )
