@@ -24,7 +24,8 @@ DEPTH_MAX = 16
 KEPT_WORDS = (
     "type", "description", "format", "pattern", "enum", "default", "minLength", "maxLength", "minimum",
     "maximum", "minItems", "maxItems", "minProperties", "maxProperties", "required", "properties", "items",
-    "additionalProperties", "x-kubernetes-list-type", "x-kubernetes-list-map-keys", "x-kubernetes-validations",
+    "additionalProperties", "x-kubernetes-list-type", "x-kubernetes-list-map-keys",
+    "x-kubernetes-validations",
 )  # fmt: skip
 
 
@@ -101,9 +102,7 @@ def definition(kind: type[CustomResource]) -> dict[str, Any]:
         "description": (kind.__doc__ or "").strip(),
         "required": ["spec"],
         "properties": {
-            # A bound on the name, so that the cost of a rule that reads it can be estimated.
-            "metadata": {"type": "object", "properties": {"name": {"type": "string", "maxLength": 63}}},
-            **{part: structural(schema["properties"][part], definitions) for part in ("spec", "status")},
+            part: structural(schema["properties"][part], definitions) for part in ("spec", "status")
         },
     }
     if facts.rules:

@@ -196,7 +196,10 @@ SPEC_RULES = (
         "the accelerator of a deployment cannot be added or removed: deploy again",
     ),
     (
-        "!has(self.env) || !has(self.secretRefs) || self.env.all(e, !self.secretRefs.exists(s, s.key == e.key))",
+        (
+            "!has(self.env) || !has(self.secretRefs)"
+            " || self.env.all(e, !self.secretRefs.exists(s, s.key == e.key))"
+        ),
         "a variable stands either in env or in secretRefs, not in both",
     ),
 )

@@ -144,7 +144,7 @@ class NodeClaim(CustomResource):
         ),
         rules=(
             (
-                "self.metadata.name == self.spec.poolRef + '-' + string(self.spec.ordinal)",
+                "self.metadata.name == '%s-%d'.format([self.spec.poolRef, self.spec.ordinal])",
                 "a claim is named <poolRef>-<ordinal>",
             ),
         ),

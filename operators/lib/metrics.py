@@ -1,0 +1,53 @@
+"""What the runtime counts. One registry per process, read by the health server."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+_SECONDS = (0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0)
+
+
+class Metrics:
+    """Counters of one operator process; a test makes its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.api_requests = Counter(
+            "rempart_operator_api_requests", "Requests to the API server.", ["verb", "resource", "code"],
+            registry=self.registry,
+        )  # fmt: skip
+        self.api_writes = Counter(
+            "rempart_operator_api_writes", "Requests that may change an object.", ["verb", "resource"],
+            registry=self.registry,
+        )  # fmt: skip
+        self.api_skipped = Counter(
+            "rempart_operator_api_writes_skipped", "Writes left out because nothing had changed.", ["resource"],
+            registry=self.registry,
+        )  # fmt: skip
+        self.reconciles = Counter(
+            "rempart_operator_reconciles", "Reconciles by outcome.", ["controller", "outcome"],
+            registry=self.registry,
+        )  # fmt: skip
+        self.reconcile_seconds = Histogram(
+            "rempart_operator_reconcile_seconds", "Duration of a reconcile.", ["controller"],
+            buckets=_SECONDS, registry=self.registry,
+        )  # fmt: skip
+        self.queue_depth = Gauge(
+            "rempart_operator_queue_depth", "Keys that wait.", ["controller"], registry=self.registry
+        )
+        self.relists = Counter(
+            "rempart_operator_relists",
+            "Full lists, with why.",
+            ["resource", "reason"],
+            registry=self.registry,
+        )
+        self.is_leader = Gauge(
+            "rempart_operator_leader", "1 while this process leads.", registry=self.registry
+        )
+
+    def writes_total(self) -> float:
+        """Requests that may have changed an object, over all kinds."""
+        return sum(
+            sample.value
+            for metric in self.api_writes.collect()
+            for sample in metric.samples
+            if sample.name.endswith("_total")
+        )
