@@ -1,0 +1,1 @@
+"""A small language model served over HTTP by llama.cpp, as one process."""
