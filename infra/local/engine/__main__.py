@@ -86,7 +86,10 @@ def serve(arguments: list[str]) -> int:
     log("engine_draining", seconds_max=settings.drain_seconds)
     left = drain(server, settings.port, settings.drain_seconds)
     log("engine_stopped", cut_requests=left)
-    return EXIT_DRAIN_CUT if left else os.EX_OK
+    if left:
+        # llama.cpp's own shutdown would wait for the answers that have just run out of time.
+        os._exit(EXIT_DRAIN_CUT)
+    return os.EX_OK
 
 
 def main() -> int:

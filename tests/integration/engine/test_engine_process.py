@@ -139,6 +139,7 @@ def test_a_client_that_leaves_cancels_its_generation(engine: Engine) -> None:
 
 
 def test_cold_start_phases_are_told_in_order(engine: Engine) -> None:
+    wait_until(lambda: any(e["event"] == "engine_ready" for e in engine.events()), "the engine says it is ready")
     phases = [event["phase"] for event in engine.events() if event["event"] == "engine_phase"]
     assert phases == ["interpreter", "import", "verify", "load"]
     ready = next(event for event in engine.events() if event["event"] == "engine_ready")
@@ -166,8 +167,10 @@ def test_drain_time_is_bounded(tmp_path: Path) -> None:
             "POST", "/v1/chat/completions", {**LONG_STORY, "max_tokens": 4000, "stream": True}
         )
         response.readline()
+        told_at = time.monotonic()
         engine.process.send_signal(signal.SIGTERM)
         assert engine.process.wait(DEADLINE_SECONDS) == os.EX_TEMPFAIL
+        assert time.monotonic() - told_at < 10, "the answer alone would have taken longer"
         assert engine.events()[-1]["cut_requests"] == 1
     finally:
         engine.process.kill()
