@@ -1,0 +1,56 @@
+"""All SQL of the audit room."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+
+from controlplane.audit.domain import GENESIS_HASH, AuditRecord
+from controlplane.audit.models import AuditEventRow, AuditHeadRow
+from controlplane.kernel.ids import TenantId
+from controlplane.plumbing.database import UnitOfWork
+
+
+def lock_head(uow: UnitOfWork, chain: str, tenant_id: TenantId | None) -> AuditHeadRow:
+    """Return the chain's end, locked until this transaction ends; a first record creates it."""
+    uow.session.execute(
+        insert(AuditHeadRow)
+        .values(chain=chain, tenant_id=tenant_id, sequence=0, hash=GENESIS_HASH)
+        .on_conflict_do_nothing()
+    )
+    return uow.session.scalars(
+        select(AuditHeadRow)
+        .where(AuditHeadRow.chain == chain)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).one()
+
+
+def list_records(uow: UnitOfWork, chain: str, *, after: int, limit: int) -> Sequence[AuditRecord]:
+    rows = uow.session.scalars(
+        select(AuditEventRow)
+        .where(AuditEventRow.chain == chain, AuditEventRow.sequence > after)
+        .order_by(AuditEventRow.sequence)
+        .limit(limit)
+    )
+    return [to_record(row) for row in rows]
+
+
+def find_head(uow: UnitOfWork, chain: str) -> AuditHeadRow | None:
+    return uow.session.get(AuditHeadRow, chain)
+
+
+def to_record(row: AuditEventRow) -> AuditRecord:
+    return AuditRecord(
+        chain=row.chain,
+        sequence=row.sequence,
+        occurred_at=row.occurred_at,
+        actor=row.actor,
+        action=row.action,
+        target=row.target,
+        detail=row.detail,
+        previous_hash=row.previous_hash,
+        hash=row.hash,
+    )

@@ -1,0 +1,204 @@
+"""The REST door: `python -m controlplane.entrypoints.api`. Routers come from the rooms; this file only wires."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import structlog
+import uvicorn
+from fastapi import Depends, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from sqlalchemy import text
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from controlplane.entrypoints.routers import PUBLIC_ROUTERS, ROUTERS
+from controlplane.identity import service as identity
+from controlplane.kernel.errors import (
+    FieldProblem,
+    InvalidInput,
+    NotFound,
+    RempartError,
+    Unauthenticated,
+    Unavailable,
+)
+from controlplane.kernel.ids import RequestId
+from controlplane.plumbing.cluster import Clusters
+from controlplane.plumbing.database import Database
+from controlplane.plumbing.logging import configure
+from controlplane.plumbing.settings import Settings, load_settings
+from controlplane.plumbing.web import ERRORS, problem_response
+
+log = structlog.get_logger()
+
+# A definition with its config files fits; anything larger is not one of our requests.
+BODY_BYTES_MAX = 1 << 20
+
+
+class PayloadTooLarge(RempartError):
+    code = "payload_too_large"
+    http_status = 413
+
+
+class MethodNotAllowed(RempartError):
+    code = "method_not_allowed"
+    http_status = 405
+
+
+class BodyLimit:
+    """Refuse bodies over the bound while they arrive, declared length or not."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        received = 0
+
+        async def bounded() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > BODY_BYTES_MAX:
+                raise PayloadTooLarge(f"The request body is larger than {BODY_BYTES_MAX} bytes.")
+            return message
+
+        await self.app(scope, bounded, send)
+
+
+def authenticate(request: Request) -> None:
+    """Check the caller's key before any handler runs."""
+    header = request.headers.get("Authorization", "")
+    scheme, _, raw_key = header.partition(" ")
+    if scheme.lower() != "bearer" or not raw_key.strip():
+        raise Unauthenticated("This request needs an API key: send it as 'Authorization: Bearer rmp_…'.")
+    database: Database = request.app.state.database
+    settings: Settings = request.app.state.settings
+    with database.system(is_read_only=True) as uow:
+        request.state.principal = identity.authenticate(uow, raw_key.strip(), settings.pepper)
+
+
+def create_app(settings: Settings, database: Database | None = None) -> FastAPI:
+    """Build the application; tests give their own database."""
+    owned = database or Database(settings)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        owned.dispose()
+
+    app = FastAPI(
+        title="Rempart",
+        version="1",
+        summary="Sovereign AI cloud: deploy models where the law you chose applies, and prove it.",
+        lifespan=lifespan,
+        docs_url="/docs" if settings.environment == "local" else None,
+        redoc_url=None,
+    )
+    app.state.database = owned
+    app.state.settings = settings
+    app.state.clusters = Clusters(settings.kubeconfig)
+    app.add_middleware(BodyLimit)
+    app.middleware("http")(_identify)
+    for error_type, handler in _HANDLERS.items():
+        app.add_exception_handler(error_type, handler)
+    for router in PUBLIC_ROUTERS:
+        app.include_router(router)
+    for router in ROUTERS:
+        app.include_router(router, dependencies=[Depends(authenticate)], responses=ERRORS)
+    _add_health(app, owned)
+    return app
+
+
+def _add_health(app: FastAPI, database: Database) -> None:
+    @app.get("/healthz", include_in_schema=False)
+    def live() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get("/readyz", include_in_schema=False)
+    def ready() -> dict[str, str]:
+        with database.system(is_read_only=True) as uow:
+            uow.session.execute(text("SELECT 1"))
+        return {"status": "ready"}
+
+
+async def _identify(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+    """Give each request an id, in the logs and in the answer, and turn a surprise into a problem document."""
+    request_id = str(RequestId.new())
+    request.state.request_id = request_id
+    structlog.contextvars.bind_contextvars(request_id=request_id)
+    try:
+        response = await call_next(request)
+    except RempartError as error:
+        response = problem_response(error, request_id)
+    except Exception:
+        log.exception("request_failed", method=request.method, path=request.url.path)
+        response = problem_response(
+            RempartError("Something went wrong on our side; the request id finds it in the logs."), request_id
+        )
+    finally:
+        structlog.contextvars.unbind_contextvars("request_id")
+    response.headers["X-Request-Id"] = request_id
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+async def _on_rempart_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RempartError)
+    headers = {"WWW-Authenticate": "Bearer"} if isinstance(error, Unauthenticated) else None
+    return problem_response(error, request.state.request_id, headers)
+
+
+async def _on_bad_shape(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    fields = tuple(
+        FieldProblem(".".join(str(part) for part in problem["loc"]), problem["msg"], problem["type"])
+        for problem in error.errors()[:50]
+    )
+    return await _on_rempart_error(
+        request, InvalidInput("The request is not understood; see `errors` for each field.", fields=fields)
+    )
+
+
+async def _on_http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    known: RempartError
+    if error.status_code == 404:
+        known = NotFound("There is nothing at this path.")
+    elif error.status_code == 405:
+        known = MethodNotAllowed(f"{request.method} is not possible at this path.")
+    elif error.status_code == 400:
+        known = InvalidInput("The body is not valid JSON.")
+    else:
+        known = Unavailable(str(error.detail))
+    return problem_response(known, request.state.request_id, dict(error.headers or {}))
+
+
+_HANDLERS: dict[Any, Callable[[Request, Exception], Awaitable[Response]]] = {
+    RempartError: _on_rempart_error,
+    RequestValidationError: _on_bad_shape,
+    HTTPException: _on_http_error,
+}
+
+
+def main() -> None:
+    settings = load_settings()
+    configure("api", settings.log_level)
+    uvicorn.run(
+        create_app(settings),
+        host=settings.api_host,
+        port=settings.api_port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=25,
+    )
+
+
+if __name__ == "__main__":
+    main()

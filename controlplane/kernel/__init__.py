@@ -1,0 +1,1 @@
+"""Pure values that every room shares; imports the standard library alone."""

@@ -1,0 +1,115 @@
+"""PostgreSQL: two roles, one unit of work, and the tenant set per transaction.
+
+`rempart_app` sees the rows of the tenant that the transaction names and nothing when it names none;
+`rempart_system` works across tenants by a written policy. Neither owns a table (operations.md §1.5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import Engine, create_engine, text
+from sqlalchemy.orm import Session
+
+from controlplane.kernel.events import DomainEvent
+from controlplane.kernel.ids import TenantId
+from controlplane.plumbing.outbox import write_events
+from controlplane.plumbing.settings import Settings
+
+# A statement that runs longer than this holds locks that others wait for; a waiting lock gives up sooner.
+STATEMENT_TIMEOUT_MS = 15_000
+LOCK_TIMEOUT_MS = 5_000
+IDLE_TRANSACTION_TIMEOUT_MS = 30_000
+
+@dataclass(slots=True)
+class UnitOfWork:
+    """One transaction: its session, its instant, its tenant, and the events that leave with its commit."""
+
+    session: Session
+    now: datetime
+    tenant_id: TenantId | None
+    events: list[DomainEvent] = field(default_factory=list)
+
+    def emit(self, event: DomainEvent) -> None:
+        """Record a fact; it is written to the outbox in this transaction and delivered after it commits."""
+        self.events.append(event)
+
+    @property
+    def tenant(self) -> TenantId:
+        """The tenant of this transaction; a platform transaction has none and must not ask."""
+        if self.tenant_id is None:
+            raise AssertionError("this unit of work belongs to no tenant")
+        return self.tenant_id
+
+
+def make_engine(url: str, pool_size: int) -> Engine:
+    options = (
+        f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout={LOCK_TIMEOUT_MS}"
+        f" -c idle_in_transaction_session_timeout={IDLE_TRANSACTION_TIMEOUT_MS} -c timezone=UTC"
+    )
+    return create_engine(
+        normalise_url(url),
+        pool_size=pool_size,
+        max_overflow=pool_size,
+        pool_pre_ping=True,
+        pool_timeout=10,
+        connect_args={"options": options, "connect_timeout": 5},
+    )
+
+
+def normalise_url(url: str) -> str:
+    """Point any PostgreSQL address at psycopg 3, the one driver (operations.md §4 row 10)."""
+    for scheme in ("postgresql://", "postgres://"):
+        if url.startswith(scheme):
+            return "postgresql+psycopg://" + url.removeprefix(scheme)
+    return url
+
+
+class Database:
+    """Opens units of work; a process holds one."""
+
+    def __init__(self, settings: Settings) -> None:
+        pool = settings.database_pool_size
+        self.app_engine = make_engine(settings.app_database_url.get_secret_value(), pool)
+        self.system_engine = make_engine(settings.system_database_url.get_secret_value(), pool)
+        self.is_clock_simulated = settings.environment == "local"
+
+    @contextmanager
+    def tenant(self, tenant_id: TenantId, *, is_read_only: bool = False) -> Iterator[UnitOfWork]:
+        """A transaction that can see and touch one tenant's rows only."""
+        with self._open(self.app_engine, tenant_id, is_read_only) as uow:
+            yield uow
+
+    @contextmanager
+    def system(self, tenant_id: TenantId | None = None, *, is_read_only: bool = False) -> Iterator[UnitOfWork]:
+        """A transaction for platform work across tenants."""
+        with self._open(self.system_engine, tenant_id, is_read_only) as uow:
+            yield uow
+
+    @contextmanager
+    def _open(self, engine: Engine, tenant_id: TenantId | None, is_read_only: bool) -> Iterator[UnitOfWork]:
+        with Session(engine, expire_on_commit=False) as session, session.begin():
+            if is_read_only:
+                session.execute(text("SET TRANSACTION READ ONLY"))
+            if tenant_id is not None:
+                session.execute(
+                    text("SELECT set_config('app.tenant_id', :tenant, true)"), {"tenant": str(tenant_id.value)}
+                )
+            uow = UnitOfWork(session=session, now=self._now(session), tenant_id=tenant_id)
+            yield uow
+            write_events(uow)
+
+    def _now(self, session: Session) -> datetime:
+        """One instant a transaction; a local installation may run ahead (docs/contracts.md, simulated clock)."""
+        now = datetime.now(UTC)
+        if not self.is_clock_simulated:
+            return now
+        seconds = session.execute(text("SELECT offset_seconds FROM simulated_clock")).scalar_one_or_none()
+        return now + timedelta(seconds=int(seconds or 0))
+
+    def dispose(self) -> None:
+        self.app_engine.dispose()
+        self.system_engine.dispose()

@@ -1,0 +1,48 @@
+"""Every setting, typed and read once a process; names and meanings: docs/contracts.md."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="REMPART_", extra="ignore", frozen=True, populate_by_name=True, env_ignore_empty=True)
+
+    environment: Literal["local", "production"] = "production"
+    owner_database_url: SecretStr = Field(default=SecretStr(""), validation_alias="DATABASE_URL")
+    app_database_url: SecretStr = Field(default=SecretStr(""), validation_alias="REMPART_DATABASE_URL")
+    system_database_url: SecretStr = SecretStr("")
+    redis_url: str = Field(default="redis://127.0.0.1:6379/0", validation_alias="REDIS_URL")
+    kubeconfig: Path | None = Field(default=None, validation_alias="KUBECONFIG")
+    key_pepper: SecretStr = SecretStr("")
+    state_dir: Path = Path("build/local/state")
+    api_host: str = "127.0.0.1"
+    api_port: int = 8080
+    gateway_host: str = "127.0.0.1"
+    gateway_port: int = 8081
+    gateway_admin_port: int = 8082
+    activator_port: int = 8083
+    gateway_name: str = "gateway-1"
+    gateway_domain: str = "rempart.localhost"
+    database_pool_size: int = Field(default=10, ge=1, le=100)
+    is_signup_open: bool = True
+    log_level: str = "INFO"
+
+    @property
+    def pepper(self) -> bytes:
+        """The secret that keys every hash of an API key and signs cursors; at least 32 bytes."""
+        raw = bytes.fromhex(self.key_pepper.get_secret_value())
+        if len(raw) < 32:
+            raise ValueError("REMPART_KEY_PEPPER must be at least 32 bytes in hexadecimal")
+        return raw
+
+
+@lru_cache(maxsize=1)
+def load_settings() -> Settings:
+    """Read the environment once; a bad value stops the process with pydantic's explanation."""
+    return Settings()

@@ -1,0 +1,215 @@
+"""The HTTP edge that all routers share: one unit of work a request, problem documents, idempotency, ETags, pages.
+
+Sources: RFC 9457 (problem+json), RFC 9110 §8.8.3 and §13 (ETag, If-Match), RFC 6585 §3 (428).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, TypeVar
+
+import orjson
+from fastapi import Depends, Header, Query, Request
+from fastapi.responses import Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from controlplane.kernel.errors import PreconditionFailed, PreconditionRequired, RempartError, Unauthenticated
+from controlplane.kernel.principal import Principal
+from controlplane.plumbing.cursors import PAGE_DEFAULT, PAGE_MAX, Page, decode_cursor, encode_cursor
+from controlplane.plumbing.database import Database, UnitOfWork
+from controlplane.plumbing.idempotency import StoredResponse, hash_request, replay_or_begin, store_response
+from controlplane.plumbing.settings import Settings
+
+T = TypeVar("T")
+PROBLEM_TYPE_BASE = "https://rempart.eu/problems/"
+
+
+class WireModel(BaseModel):
+    """Base of all wire shapes: unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+
+class ProblemField(BaseModel):
+    field: str
+    message: str
+    code: str
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem document, as every error of the API is answered."""
+
+    type: str = Field(examples=[PROBLEM_TYPE_BASE + "not_found"])
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str
+    errors: list[ProblemField] = []
+
+
+def problem_response(error: RempartError, request_id: str, headers: Mapping[str, str] | None = None) -> Response:
+    body = {
+        "type": PROBLEM_TYPE_BASE + error.code,
+        "title": error.code.replace("_", " ").capitalize(),
+        "status": error.http_status,
+        "detail": error.message,
+        "code": error.code,
+        "message": error.message,
+        "request_id": request_id,
+        "errors": [{"field": f.field, "message": f.message, "code": f.code} for f in error.fields],
+    }
+    extra = dict(headers or {})
+    if error.is_retryable:
+        extra.setdefault("Retry-After", "1")
+    return Response(
+        orjson.dumps(body), status_code=error.http_status, media_type="application/problem+json", headers=extra
+    )
+
+
+# What OpenAPI says every authenticated operation can answer.
+ERRORS: dict[int | str, dict[str, Any]] = {
+    status: {"model": Problem, "description": text, "content": {"application/problem+json": {}}}
+    for status, text in {
+        401: "The key is missing, wrong, expired or revoked.",
+        403: "The caller's role does not allow this.",
+        404: "No such resource for this caller.",
+        409: "The resource's state does not allow this, or the name is taken.",
+        422: "The request is not understood; `errors` names each field.",
+    }.items()
+}
+
+
+class Edge:
+    """One request as a router sees it: who calls, and how to read or change rows in one transaction."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.database: Database = request.app.state.database
+        self.settings: Settings = request.app.state.settings
+        self.request_id: str = request.state.request_id
+
+    @property
+    def principal(self) -> Principal:
+        principal: Principal | None = getattr(self.request.state, "principal", None)
+        if principal is None:
+            raise Unauthenticated("This request needs an API key: send it as 'Authorization: Bearer rmp_…'.")
+        return principal
+
+    def read(self, query: Callable[[UnitOfWork], T]) -> T:
+        """Run a query in a read-only transaction of the caller's tenant (or of the platform)."""
+        with self._open(is_read_only=True) as uow:
+            return query(uow)
+
+    def write(
+        self,
+        change: Callable[[UnitOfWork], BaseModel | None],
+        *,
+        status: int = 200,
+        etag: Callable[[Any], int | None] | None = None,
+    ) -> Response:
+        """Run a change and answer with its result; honours `Idempotency-Key` on POST.
+
+        The stored answer, the rows, the audit line and the events commit together or not at all.
+        """
+        key = self.request.headers.get("Idempotency-Key") if self.request.method == "POST" else None
+        scope = self._scope()
+        with self._open() as uow:
+            request_hash = hash_request(self.request.method, self.request.url.path, self.request.state.body)
+            if key is not None:
+                stored = replay_or_begin(uow, scope, key, request_hash)
+                if stored is not None:
+                    return _respond(stored, is_replay=True)
+            result = change(uow)
+            stored = StoredResponse(
+                status=status if result is not None else 204,
+                body=b"" if result is None else result.model_dump_json(by_alias=True).encode(),
+                etag=None if etag is None or result is None else f'"{etag(result)}"',
+            )
+            if key is not None:
+                store_response(uow, scope, key, request_hash, stored)
+        return _respond(stored)
+
+    def answer(self, result: BaseModel, version: int | None = None) -> Response:
+        """Answer a read with its ETag."""
+        return _respond(
+            StoredResponse(
+                200, result.model_dump_json(by_alias=True).encode(), None if version is None else f'"{version}"'
+            )
+        )
+
+    def expected_version(self) -> int:
+        """Return the version in `If-Match`; 428 when it is missing, 412 when it cannot match anything."""
+        header = self.request.headers.get("If-Match")
+        if header is None:
+            raise PreconditionRequired("Send If-Match with the ETag of the version that you mean to change.")
+        text = header.strip().removeprefix("W/").strip('"')
+        if not text.isdigit() or len(text) > 9:
+            raise PreconditionFailed("If-Match does not hold an ETag of this resource.")
+        return int(text)
+
+    def page_after(self, paging: Paging, scope: str) -> Any:
+        return None if paging.cursor is None else decode_cursor(paging.cursor, scope, self.settings.pepper)
+
+    def next_cursor(self, page: Page[Any], scope: str) -> str | None:
+        return None if page.next_after is None else encode_cursor(page.next_after, scope, self.settings.pepper)
+
+    def _open(self, *, is_read_only: bool = False) -> Any:
+        principal: Principal | None = getattr(self.request.state, "principal", None)
+        if principal is None or principal.tenant_id is None:
+            return self.database.system(is_read_only=is_read_only)
+        return self.database.tenant(principal.tenant_id, is_read_only=is_read_only)
+
+    def _scope(self) -> str:
+        principal: Principal | None = getattr(self.request.state, "principal", None)
+        if principal is None:
+            return "anonymous"
+        return "platform" if principal.tenant_id is None else str(principal.tenant_id)
+
+
+def check_version(current: int, expected: int) -> None:
+    """412 unless the caller changes the version that it saw."""
+    if current != expected:
+        raise PreconditionFailed(
+            f"The resource has changed since you read it (version {current}, you sent {expected}); read it again."
+        )
+
+
+class Paging(BaseModel):
+    """`limit` and `cursor` of a list."""
+
+    limit: int = PAGE_DEFAULT
+    cursor: str | None = None
+
+
+def paging(
+    limit: Annotated[int, Query(ge=1, le=PAGE_MAX, description="How many items a page holds.")] = PAGE_DEFAULT,
+    cursor: Annotated[str | None, Query(max_length=200, description="`next_cursor` of the page before.")] = None,
+) -> Paging:
+    return Paging(limit=limit, cursor=cursor)
+
+
+async def edge(
+    request: Request,
+    idempotency_key: Annotated[  # noqa: ARG001 - read by Edge.write; named here so that OpenAPI shows it
+        str | None, Header(description="Repeat a POST safely: the first answer is given again for 24 hours.")
+    ] = None,
+) -> Edge:
+    """FastAPI dependency: read the (bounded) body once and hand out the Edge."""
+    request.state.body = await request.body()
+    return Edge(request)
+
+
+EdgeDep = Annotated[Edge, Depends(edge)]
+PagingDep = Annotated[Paging, Depends(paging)]
+
+
+def _respond(stored: StoredResponse, *, is_replay: bool = False) -> Response:
+    headers = {} if stored.etag is None else {"ETag": stored.etag}
+    if is_replay:
+        headers["Idempotent-Replayed"] = "true"
+    if stored.status == 204:
+        return Response(status_code=204, headers=headers)
+    return Response(stored.body, status_code=stored.status, media_type="application/json", headers=headers)
+
+

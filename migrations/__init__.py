@@ -1,0 +1,1 @@
+"""Alembic migrations, one straight line: expand, backfill, contract a release later."""
