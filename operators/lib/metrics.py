@@ -19,7 +19,7 @@ class Metrics:
             registry=self.registry,
         )  # fmt: skip
         self.api_skipped = Counter(
-            "rempart_operator_api_writes_skipped", "Writes left out because nothing had changed.", ["resource"],
+            "rempart_operator_api_writes_skipped", "Writes left out: nothing had changed.", ["resource"],
             registry=self.registry,
         )  # fmt: skip
         self.reconciles = Counter(
@@ -44,10 +44,10 @@ class Metrics:
         )
 
     def writes_total(self) -> float:
-        """Requests that may have changed an object, over all kinds."""
+        """Requests that may have changed an object, over all kinds but Lease (a heartbeat by nature)."""
         return sum(
             sample.value
             for metric in self.api_writes.collect()
             for sample in metric.samples
-            if sample.name.endswith("_total")
+            if sample.name.endswith("_total") and sample.labels["resource"] != "leases"
         )

@@ -19,6 +19,7 @@ class OperatorSettings:
     identity: str
     namespace: str
     cell: str
+    health_host: str
     health_port: int
     qps: float
     workers: int
@@ -55,6 +56,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> OperatorSettings:
         identity=environ.get("POD_NAME", "") or f"{socket.gethostname()}-{os.getpid()}",
         namespace=environ.get("POD_NAMESPACE", "") or "rempart-system",
         cell=environ.get("REMPART_CELL", "") or "local",
+        health_host=environ.get("REMPART_OPERATOR_HEALTH_HOST", "") or "127.0.0.1",
         health_port=_whole(environ, "REMPART_OPERATOR_HEALTH_PORT", 0, 0, 65_535),
         # 300 writes/s is half of what one API server on two cores was measured to take.
         qps=float(_whole(environ, "REMPART_OPERATOR_QPS", 300, 1, 10_000)),
