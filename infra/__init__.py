@@ -1,0 +1,1 @@
+"""Programs that install and run Rempart: the local stack, and what stands around it."""
