@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+from controlplane.capacity import tasks as capacity
+from controlplane.plumbing.cluster import Clusters
 from controlplane.plumbing.consumers import Consumer, Consumers
 from controlplane.plumbing.context import Context
+from controlplane.plumbing.database import Database
+from controlplane.plumbing.redis import connect
 from controlplane.plumbing.schedule import Tick
+from controlplane.plumbing.settings import Settings
+
+
+def make_context(settings: Settings) -> Context:
+    return Context(
+        settings=settings,
+        database=Database(settings),
+        redis=connect(settings.redis_url),
+        clusters=Clusters(settings.kubeconfig),
+    )
 
 
 def all_consumers(context: Context) -> Consumers:
-    consumers: list[Consumer] = []
+    consumers: list[Consumer] = [
+        *capacity.consumers(context),
+    ]
     return Consumers(consumers)
 
 
 def all_ticks() -> tuple[Tick, ...]:
-    return ()
+    return (*capacity.TICKS,)

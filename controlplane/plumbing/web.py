@@ -19,6 +19,9 @@ from controlplane.plumbing.cursors import PAGE_DEFAULT, PAGE_MAX, Page, decode_c
 from controlplane.plumbing.database import Database, UnitOfWork
 from controlplane.plumbing.idempotency import StoredResponse, hash_request, replay_or_begin, store_response
 from controlplane.plumbing.settings import Settings
+from controlplane.plumbing.versions import check_version
+
+__all__ = ["ERRORS", "Edge", "EdgeDep", "Paging", "PagingDep", "Problem", "WireModel", "check_version", "problem_response"]
 
 T = TypeVar("T")
 PROBLEM_TYPE_BASE = "https://rempart.eu/problems/"
@@ -165,14 +168,6 @@ class Edge:
         if principal is None:
             return "anonymous"
         return "platform" if principal.tenant_id is None else str(principal.tenant_id)
-
-
-def check_version(current: int, expected: int) -> None:
-    """412 unless the caller changes the version that it saw."""
-    if current != expected:
-        raise PreconditionFailed(
-            f"The resource has changed since you read it (version {current}, you sent {expected}); read it again."
-        )
 
 
 class Paging(BaseModel):

@@ -1,0 +1,38 @@
+"""The ticker: `python -m controlplane.entrypoints.beat`. Due times become outbox rows; any number may run."""
+
+from __future__ import annotations
+
+import signal
+import threading
+
+import structlog
+from sqlalchemy.exc import DBAPIError
+
+from controlplane.entrypoints.wiring import all_ticks, make_context
+from controlplane.plumbing.logging import configure
+from controlplane.plumbing.schedule import record_due_ticks
+from controlplane.plumbing.settings import load_settings
+
+log = structlog.get_logger()
+POLL_SECONDS = 1.0
+
+
+def main() -> None:
+    settings = load_settings()
+    configure("beat", settings.log_level)
+    database = make_context(settings).database
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    ticks = all_ticks()
+    log.info("beat_started", ticks=len(ticks))
+    while not stopping.wait(POLL_SECONDS):
+        try:
+            with database.system() as uow:
+                record_due_ticks(uow, ticks)
+        except DBAPIError as err:
+            log.warning("beat_database_lost", error=type(err).__name__)
+
+
+if __name__ == "__main__":
+    main()
