@@ -1,0 +1,73 @@
+"""Use cases of identity: check a key, decide what its holder may do."""
+
+from __future__ import annotations
+
+import uuid
+
+from controlplane.identity import access_rules, key_rules, repository
+from controlplane.identity.domain import ApiKey, KeyState, Principal, Role, Scope
+from controlplane.kernel.access import Action, Resource
+from controlplane.kernel.errors import Forbidden, NotFound, Unauthenticated
+from controlplane.kernel.ids import ProjectId, TenantId
+from controlplane.plumbing.database import UnitOfWork
+from controlplane.tenancy import service as tenancy
+from controlplane.tenancy.domain import TenantStatus
+
+# A key that is unknown still has its tenant looked up, so that the answer takes the same way through the database.
+_NO_TENANT = TenantId(uuid.UUID(int=0))
+
+
+def authenticate(uow: UnitOfWork, raw_key: str, pepper: bytes) -> Principal:
+    """Turn the text of a key into its holder.
+
+    `uow` is a platform transaction (the tenant is not known yet) and may be read-only.
+    Errors: Unauthenticated for an unknown, expired or revoked key and for one of a suspended tenant; Forbidden for a
+    key that opens only the gateway. Only who holds a real key learns which of these it is.
+    """
+    digest = key_rules.hash_key(pepper, raw_key)
+    key = repository.find_by_hash(uow, digest)
+    status = tenancy.find_status(uow, _NO_TENANT if key is None or key.tenant_id is None else key.tenant_id)
+    if key is None or not key_rules.is_well_formed(raw_key):
+        raise Unauthenticated("The API key is not valid.")
+    state = key.state(uow.now)
+    if state is KeyState.REVOKED:
+        raise Unauthenticated(f"The API key {key.id} has been revoked.")
+    if state is KeyState.EXPIRED:
+        raise Unauthenticated(f"The API key {key.id} has expired; create a new one.")
+    if key.tenant_id is not None and status is not TenantStatus.ACTIVE:
+        raise Unauthenticated(
+            "The organization of this API key is suspended: its keys are refused until the platform operator resumes it."
+        )
+    if Scope.MANAGE not in key.scopes:
+        raise Forbidden("This API key may only call models on the gateway; it lacks the scope 'manage'.")
+    return to_principal(key)
+
+
+def to_principal(key: ApiKey) -> Principal:
+    return Principal(key_id=key.id, role=key.role, tenant_id=key.tenant_id, project_id=key.project_id)
+
+
+def require(principal: Principal, resource: Resource, action: Action) -> None:
+    """Raise Forbidden, with the reason in a sentence, unless the caller may do `action` to `resource`."""
+    decision = access_rules.explain(principal, resource, action)
+    if not decision.is_allowed:
+        raise Forbidden(decision.reason)
+
+
+def require_platform(principal: Principal) -> None:
+    """Raise Forbidden unless the caller is the platform operator: the first line of handlers under /v1/admin."""
+    if principal.role is not Role.PLATFORM or principal.tenant_id is not None:
+        raise Forbidden("Only the platform operator may do this.")
+
+
+def require_tenant(principal: Principal) -> TenantId:
+    """Return the caller's tenant; Forbidden for the platform operator, who has none."""
+    if principal.tenant_id is None:
+        raise Forbidden("This belongs to an organization: use one of its API keys.")
+    return principal.tenant_id
+
+
+def require_project(principal: Principal, project_id: ProjectId) -> None:
+    """Raise NotFound when the caller's key is bound to another project: what lies there is not revealed."""
+    if principal.project_id is not None and principal.project_id != project_id:
+        raise NotFound(f"There is no project {project_id} for this key.")

@@ -1,0 +1,1 @@
+"""Tenants (wire name: organization), their projects, billing parties and quotas."""

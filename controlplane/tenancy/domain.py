@@ -1,0 +1,96 @@
+"""Tenants, projects, billing parties and quotas as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from controlplane.kernel.ids import ProjectId, TenantId
+from controlplane.kernel.transitions import TransitionTable
+
+
+class TenantStatus(StrEnum):
+    ACTIVE = "ACTIVE"
+    SUSPENDED = "SUSPENDED"
+
+
+class TenantTrigger(StrEnum):
+    SUSPEND = "suspend"
+    RESUME = "resume"
+
+
+TRANSITIONS = TransitionTable(
+    "tenant",
+    {
+        (TenantStatus.ACTIVE, TenantTrigger.SUSPEND): TenantStatus.SUSPENDED,
+        (TenantStatus.SUSPENDED, TenantTrigger.RESUME): TenantStatus.ACTIVE,
+    },
+)
+
+
+class QuotaName(StrEnum):
+    """What is limited for each tenant. GPUS counts what its instances may hold at once, over all datacenters."""
+
+    PROJECTS = "projects"
+    SERVICES = "services"
+    GPUS = "gpus"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A postal address; `country` is an ISO 3166-1 alpha-2 code (EN 16931 BG-8)."""
+
+    line1: str
+    line2: str
+    postal_code: str
+    city: str
+    country: str
+
+
+@dataclass(frozen=True, slots=True)
+class BillingParty:
+    """Who is invoiced (EN 16931 BG-7). `siren` is required in France; `vat_id` is the number with its country."""
+
+    legal_name: str
+    country: str
+    siren: str | None
+    vat_id: str | None
+    address: Address
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """`version` counts changes of the tenant and of its billing party: both are one resource on the wire."""
+
+    id: TenantId
+    name: str
+    status: TenantStatus
+    suspension_reason: str | None
+    billing_party: BillingParty
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """`is_default` marks the project that was made with the tenant: keys bound to no project call models in it."""
+
+    id: ProjectId
+    tenant_id: TenantId
+    name: str
+    description: str
+    is_default: bool
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """One limit as it binds a tenant; `is_default` is false where the platform operator set it for this tenant."""
+
+    name: QuotaName
+    limit: int
+    is_default: bool

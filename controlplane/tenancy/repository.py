@@ -1,0 +1,175 @@
+"""All SQL of the tenancy room."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import delete, func, select, text
+from sqlalchemy.dialects.postgresql import insert
+
+from controlplane.kernel.ids import ProjectId, TenantId
+from controlplane.plumbing.database import UnitOfWork
+from controlplane.tenancy.domain import (
+    Address,
+    BillingParty,
+    Project,
+    Quota,
+    QuotaName,
+    Tenant,
+    TenantStatus,
+)
+from controlplane.tenancy.models import ProjectRow, QuotaDefaultRow, QuotaRow, TenantRow
+
+
+def find_tenant(uow: UnitOfWork, tenant_id: TenantId) -> Tenant | None:
+    row = uow.session.get(TenantRow, tenant_id)
+    return None if row is None else to_tenant(row)
+
+
+def find_status(uow: UnitOfWork, tenant_id: TenantId) -> TenantStatus | None:
+    status = uow.session.scalar(select(TenantRow.status).where(TenantRow.id == tenant_id))
+    return None if status is None else TenantStatus(status)
+
+
+def lock_tenant(uow: UnitOfWork, tenant_id: TenantId) -> TenantRow | None:
+    """Return the row, locked until this transaction ends."""
+    return uow.session.scalars(
+        select(TenantRow)
+        .where(TenantRow.id == tenant_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).one_or_none()
+
+
+def is_name_taken(uow: UnitOfWork, name: str) -> bool:
+    return uow.session.scalar(select(TenantRow.id).where(TenantRow.name == name)) is not None
+
+
+def list_tenants(uow: UnitOfWork, *, after: UUID | None, limit: int) -> Sequence[Tenant]:
+    """Return up to `limit` tenants, newest first (platform transactions see all of them)."""
+    query = select(TenantRow)
+    if after is not None:
+        query = query.where(TenantRow.id < TenantId(after))
+    return [to_tenant(row) for row in uow.session.scalars(query.order_by(TenantRow.id.desc()).limit(limit))]
+
+
+def list_active_default_projects(
+    uow: UnitOfWork, tenant_ids: Sequence[TenantId]
+) -> dict[TenantId, ProjectId]:
+    """Return the default project of those tenants that are active."""
+    if not tenant_ids:
+        return {}
+    rows = uow.session.execute(
+        select(ProjectRow.tenant_id, ProjectRow.id)
+        .join(TenantRow, TenantRow.id == ProjectRow.tenant_id)
+        .where(
+            ProjectRow.is_default,
+            TenantRow.status == TenantStatus.ACTIVE,
+            ProjectRow.tenant_id.in_(tenant_ids),
+        )
+    )
+    return {tenant_id: project_id for tenant_id, project_id in rows}
+
+
+def find_project(uow: UnitOfWork, tenant_id: TenantId, project_id: ProjectId) -> Project | None:
+    row = uow.session.scalars(
+        select(ProjectRow).where(ProjectRow.tenant_id == tenant_id, ProjectRow.id == project_id)
+    ).one_or_none()
+    return None if row is None else to_project(row)
+
+
+def lock_project(uow: UnitOfWork, tenant_id: TenantId, project_id: ProjectId) -> ProjectRow | None:
+    return uow.session.scalars(
+        select(ProjectRow)
+        .where(ProjectRow.tenant_id == tenant_id, ProjectRow.id == project_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).one_or_none()
+
+
+def is_project_name_taken(uow: UnitOfWork, tenant_id: TenantId, name: str) -> bool:
+    query = select(ProjectRow.id).where(ProjectRow.tenant_id == tenant_id, ProjectRow.name == name)
+    return uow.session.scalar(query) is not None
+
+
+def list_projects(
+    uow: UnitOfWork, tenant_id: TenantId, *, after: UUID | None, limit: int, only: ProjectId | None = None
+) -> Sequence[Project]:
+    """Return up to `limit` projects, newest first; `only` narrows to one."""
+    query = select(ProjectRow).where(ProjectRow.tenant_id == tenant_id)
+    if only is not None:
+        query = query.where(ProjectRow.id == only)
+    if after is not None:
+        query = query.where(ProjectRow.id < ProjectId(after))
+    return [to_project(row) for row in uow.session.scalars(query.order_by(ProjectRow.id.desc()).limit(limit))]
+
+
+def count_projects(uow: UnitOfWork, tenant_id: TenantId) -> int:
+    return uow.session.scalar(select(func.count()).where(ProjectRow.tenant_id == tenant_id)) or 0
+
+
+def delete_project(uow: UnitOfWork, tenant_id: TenantId, project_id: ProjectId) -> None:
+    uow.session.execute(
+        delete(ProjectRow).where(ProjectRow.tenant_id == tenant_id, ProjectRow.id == project_id)
+    )
+
+
+def list_quotas(uow: UnitOfWork, tenant_id: TenantId) -> Sequence[Quota]:
+    """Return each limit as it binds the tenant: its own row, or else the platform's default."""
+    rows = uow.session.execute(
+        select(QuotaDefaultRow.name, QuotaDefaultRow.limit_count, QuotaRow.limit_count)
+        .join(
+            QuotaRow,
+            (QuotaRow.name == QuotaDefaultRow.name) & (QuotaRow.tenant_id == tenant_id),
+            isouter=True,
+        )
+        .order_by(QuotaDefaultRow.name)
+    )
+    return [
+        Quota(QuotaName(name), default if own is None else own, is_default=own is None)
+        for name, default, own in rows
+    ]
+
+
+def set_quota(uow: UnitOfWork, tenant_id: TenantId, name: QuotaName, limit: int) -> None:
+    values = {"limit_count": limit, "updated_at": uow.now}
+    uow.session.execute(
+        insert(QuotaRow)
+        .values(tenant_id=tenant_id, name=name.value, **values)
+        .on_conflict_do_update(index_elements=["tenant_id", "name"], set_=values)
+    )
+
+
+def lock_quota(uow: UnitOfWork, tenant_id: TenantId, name: QuotaName) -> None:
+    """Make other transactions that count the same quota of the tenant wait until this one ends."""
+    uow.session.execute(
+        text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 7275))"), {"name": f"{tenant_id}|{name}"}
+    )
+
+
+def to_tenant(row: TenantRow) -> Tenant:
+    address = Address(row.address_line1, row.address_line2, row.postal_code, row.city, row.address_country)
+    return Tenant(
+        id=row.id,
+        name=row.name,
+        status=TenantStatus(row.status),
+        suspension_reason=row.suspension_reason,
+        billing_party=BillingParty(row.legal_name, row.country, row.siren, row.vat_id, address),
+        version=row.version,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+def to_project(row: ProjectRow) -> Project:
+    return Project(
+        id=row.id,
+        tenant_id=row.tenant_id,
+        name=row.name,
+        description=row.description,
+        is_default=row.is_default,
+        version=row.version,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
