@@ -1,0 +1,41 @@
+"""Puts the inference controller into an operator process."""
+
+from __future__ import annotations
+
+from operators.inference.demand import DemandBoard, connect
+from operators.inference.endpoints import EndpointPublisher
+from operators.inference.owners import INDEX_OWNER, keys_of_owner, owner_keys
+from operators.inference.reconcile import InferenceReconciler
+from operators.inference.views import LABEL_TENANT
+from operators.lib.controller import Controller
+from operators.lib.manager import Manager
+from operators.lib.objects import INFERENCE_DEPLOYMENTS, PODS
+from operators.lib.settings import InvalidSettings
+
+
+def setup(manager: Manager) -> None:
+    """Register the stores, the controller and the two Redis loops. Errors: InvalidSettings without REDIS_URL.
+
+    Call before `manager.run`.
+    """
+    if not manager.settings.redis_url:
+        raise InvalidSettings("REDIS_URL must be set: replicas are woken and published through Redis")
+    deployments = manager.store(INFERENCE_DEPLOYMENTS)
+    pods = manager.store(PODS, label_selector=LABEL_TENANT, indexers={INDEX_OWNER: owner_keys})
+    board = DemandBoard(connect(manager.settings.redis_url), manager.clock, lambda: reconciler.known_ids())
+    # A connection pool of its own: re-assertions must not hold up the poll, nor the poll them.
+    publisher = EndpointPublisher(connect(manager.settings.redis_url), manager.clock)
+    reconciler = InferenceReconciler(deployments, pods, board, publisher)
+    controller = Controller(
+        "inference", reconciler.reconcile, deployments, workers=manager.settings.workers
+    ).watches(pods, keys_of_owner)
+
+    def wake(regional_deployment_id: str) -> None:
+        key = reconciler.find_key(regional_deployment_id)
+        if key is not None:
+            controller.enqueue(key)
+
+    board.listen(wake)
+    manager.add_controller(controller)
+    manager.add_runnable("inference-demand", board.run)
+    manager.add_runnable("inference-endpoints", publisher.run)
