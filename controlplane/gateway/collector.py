@@ -1,0 +1,167 @@
+"""Carry finished calls from Envoy's access log to the usage spool: each once, none lost, over any crash.
+
+Order of every step: read lines → append to the spool and fsync → move the cursor by rename. A crash between
+the last two repeats lines that the spool already has: they are known by their ids behind the cursor's spool
+position.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+import structlog
+
+from controlplane.gateway.spool import Position, Spool, sync_folder
+from controlplane.gateway.usage_rules import decide_usage
+from controlplane.gateway.xds_writer import write_atomically
+
+log = structlog.get_logger(__name__)
+
+BATCH_BYTES_MAX = 1024 * 1024
+"""Read at once; one fsync confirms about a thousand calls."""
+
+LINE_BYTES_MAX = 64 * 1024
+"""A longer line is not one of ours (models' names are at most 256 characters)."""
+
+LOG_BYTES_MAX = 16 * 1024 * 1024
+"""The access log is turned over past this; at most two files of it exist when the collector keeps up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """How far the log has been carried over: file identity, byte offset, and where the spool then ended."""
+
+    inode: int
+    offset: int
+    segment: int
+    length: int
+
+
+class Collector:
+    """Reads `access.log` and what it was turned over into (`access.<number>.log`), oldest first."""
+
+    def __init__(self, access_log: Path, spool: Spool, cursor_path: Path, gateway: str) -> None:
+        self._log = access_log
+        self._spool = spool
+        self._cursor_path = cursor_path
+        self._gateway = gateway
+        self._cursor = self._read_cursor()
+        after = None if self._cursor is None else Position(self._cursor.segment, self._cursor.length)
+        # Without a cursor the whole log is read again, so every id in the spool counts as seen.
+        self._replayed = spool.ids_after(after)
+
+    def step(self) -> int:
+        """Carry one batch over; return how many bytes of the log were done with (0: nothing new)."""
+        path, inode, offset = self._source()
+        if path is None:
+            return 0
+        with path.open("rb") as file:
+            file.seek(offset)
+            data = file.read(BATCH_BYTES_MAX)
+        end = data.rfind(b"\n") + 1
+        if end == 0:
+            if len(data) < BATCH_BYTES_MAX and not self._is_finished(path, inode):
+                return 0
+            # No line ends here and none will: a torn last line of a killed Envoy, or rubbish.
+            end = len(data)
+        events = self._events(data[:end]) if end else []
+        position = self._spool.append(events)
+        self._move(Cursor(inode, offset + end, position.segment, position.length))
+        return end
+
+    def turn_over(self) -> bool:
+        """Rename a log that has grown too large; the caller then has Envoy open a new one."""
+        try:
+            size = self._log.stat().st_size
+        except FileNotFoundError:
+            return False
+        if size < LOG_BYTES_MAX or self._older():
+            return False
+        number = 1 + max((int(path.stem.rpartition(".")[2]) for path in self._older()), default=0)
+        self._log.rename(self._log.with_name(f"access.{number}.log"))
+        return True
+
+    def drop_finished(self) -> None:
+        """Remove turned-over logs that were carried over in full, once Envoy writes to a new one.
+
+        The cursor leaves a file before the file goes: its inode number may be given to a later log.
+        """
+        if not self._log.exists():
+            return
+        current = self._log.stat().st_ino
+        for path in self._older():
+            stat = path.stat()
+            cursor = self._cursor
+            if cursor is None or cursor.inode != stat.st_ino or cursor.offset < stat.st_size:
+                return
+            following = next((p for p in self._older() if p != path), None)
+            inode = current if following is None else following.stat().st_ino
+            self._move(Cursor(inode, 0, cursor.segment, cursor.length))
+            path.unlink()
+
+    def _source(self) -> tuple[Path | None, int, int]:
+        """Find the oldest file with bytes that were not carried over."""
+        files = [*self._older(), *([self._log] if self._log.exists() else [])]
+        inodes = {path: path.stat().st_ino for path in files}
+        cursor = self._cursor
+        start = 0
+        if cursor is not None:
+            start = next((i for i, path in enumerate(files) if inodes[path] == cursor.inode), 0)
+        for path in files[start:]:
+            inode = inodes[path]
+            offset = cursor.offset if cursor is not None and cursor.inode == inode else 0
+            size = path.stat().st_size
+            if size < offset:
+                # Somebody emptied the file: what follows is new.
+                offset = 0
+            if size > offset:
+                return path, inode, offset
+        return None, 0, 0
+
+    def _older(self) -> list[Path]:
+        found = self._log.parent.glob("access.*.log")
+        return sorted(found, key=lambda path: int(path.stem.rpartition(".")[2]))
+
+    def _is_finished(self, path: Path, inode: int) -> bool:
+        return path != self._log and self._log.exists() and self._log.stat().st_ino != inode
+
+    def _events(self, data: bytes) -> list[dict[str, Any]]:
+        events = []
+        for line in data.splitlines():
+            event = self._event(line)
+            if event is None:
+                continue
+            if event["id"] in self._replayed:
+                self._replayed.discard(event["id"])
+                continue
+            events.append(event)
+        return events
+
+    def _event(self, line: bytes) -> dict[str, Any] | None:
+        try:
+            if len(line) > LINE_BYTES_MAX:
+                raise ValueError("the line is too long")
+            return decide_usage(line, self._gateway)
+        except (ValueError, KeyError, TypeError, AttributeError) as err:
+            # Nothing is thrown away: a line that cannot be read is kept for a person to look at.
+            log.error("access_log_line_refused", reason=str(err), bytes=len(line))
+            with self._log.with_name("refused.log").open("ab") as file:
+                file.write(line[:LINE_BYTES_MAX] + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+            return None
+
+    def _move(self, cursor: Cursor) -> None:
+        write_atomically(self._cursor_path, orjson.dumps(asdict(cursor)))
+        sync_folder(self._cursor_path.parent)
+        self._cursor = cursor
+
+    def _read_cursor(self) -> Cursor | None:
+        try:
+            return Cursor(**orjson.loads(self._cursor_path.read_bytes()))
+        except (FileNotFoundError, orjson.JSONDecodeError, TypeError):
+            return None

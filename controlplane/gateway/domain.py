@@ -1,0 +1,132 @@
+"""What the gateway knows: routes, keys, endpoints and its own settings, as frozen values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from pathlib import Path
+
+
+class RouteState(Enum):
+    ACTIVE = "active"
+    DRAINING = "draining"
+    PAUSED = "paused"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The sovereignty decision a route stands on; `policy_hash` names the policy that was applied."""
+
+    is_admissible: bool
+    policy_hash: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class QueueLimits:
+    """How much the activator may hold for one regional deployment."""
+
+    requests_max: int
+    bytes_max: int
+    age_seconds_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One regional deployment as a caller can reach it (docs/contracts.md, Route)."""
+
+    service_id: str
+    service_name: str
+    deployment_id: str
+    regional_deployment_id: str
+    tenant_id: str
+    project_id: str
+    model: str
+    hosts: tuple[str, ...]
+    datacenter: str
+    country: str
+    operator: str
+    verdict: Verdict
+    is_simulated: bool
+    state: RouteState
+    replicas_max: int
+    concurrency_per_replica: int
+    queue: QueueLimits
+    first_byte_seconds_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    address: str
+    port: int
+    instance: str
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """One accepted key: only its keyed hash is known here. `expires_at` is aware UTC or None."""
+
+    key_id: str
+    hash: str
+    tenant_id: str
+    project_id: str
+    expires_at: datetime | None
+    scopes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    version: str
+    routes: tuple[Route, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KeySnapshot:
+    """Every key that may call, by hash; `generated_at` bounds how long it may be trusted."""
+
+    version: str
+    generated_at: datetime
+    by_hash: dict[str, ApiKey]
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointSet:
+    regional_deployment_id: str
+    is_simulated: bool
+    endpoints: tuple[Endpoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayConfig:
+    """What one gateway process is told. `internal_token` lets Envoy, and nobody else, use the inner doors."""
+
+    name: str
+    host: str
+    port: int
+    admin_port: int
+    activator_port: int
+    state_dir: Path
+    redis_url: str
+    pepper: bytes = field(repr=False)
+    internal_token: str = field(repr=False, default="")
+
+    @property
+    def gateway_dir(self) -> Path:
+        return self.state_dir / "gateway"
+
+    @property
+    def envoy_dir(self) -> Path:
+        return self.gateway_dir / "envoy"
+
+    @property
+    def xds_dir(self) -> Path:
+        return self.envoy_dir / "xds"
+
+    @property
+    def access_log(self) -> Path:
+        return self.gateway_dir / "access" / "access.log"
+
+    @property
+    def spool_dir(self) -> Path:
+        return self.state_dir / "spool" / "usage"

@@ -1,0 +1,287 @@
+"""The listener Envoy serves: filters, limits, errors and the access log. Pure builders of Envoy v3 JSON.
+
+Source: Envoy 1.40 API (listener, http_connection_manager, lua, buffer, json_to_metadata, sse_to_metadata).
+"""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from typing import Any
+
+from controlplane.gateway.domain import GatewayConfig
+from controlplane.gateway.refusal_rules import AUTHENTICATION, INVALID_REQUEST, SERVER, Refusal
+
+Json = dict[str, Any]
+
+BODY_BYTES_MAX = 8 * 1024 * 1024
+"""A request's body: OpenAI's clients send images inline; past 8 MiB a file belongs in an object store."""
+
+ANSWER_BUFFER_BYTES_MAX = 32 * 1024 * 1024
+"""An answer that is one JSON document is held until its usage is read; 32 MiB holds 2,000 embeddings."""
+
+EVENT_BYTES_MAX = 1024 * 1024
+"""One server-sent event; a larger one is passed on but its counts are not read."""
+
+KEY_TABLE_MAX = 4096
+"""Keys a worker remembers, twice (two generations): about 2 MB."""
+
+HEADER_KIB_MAX = 32
+STREAM_SECONDS_MAX = 3600
+"""The longest answer: an hour, as long as a drain may be asked to wait."""
+
+REQUEST_SECONDS_MAX = 60
+"""How long a client may take to send its request: slow senders hold buffers."""
+
+IDLE_SECONDS_MAX = 300
+CONNECTIONS_MAX = 10_000
+
+_TYPE = "type.googleapis.com/envoy.extensions"
+_JSON_TYPES = r"^application/json.*"
+
+
+def build_listener(config: GatewayConfig) -> Json:
+    """Build the one listener, on the tenants' port."""
+    return {
+        "@type": "type.googleapis.com/envoy.config.listener.v3.Listener",
+        "name": "tenants",
+        "address": {"socket_address": {"address": config.host, "port_value": config.port}},
+        "per_connection_buffer_limit_bytes": ANSWER_BUFFER_BYTES_MAX,
+        "filter_chains": [
+            {
+                "filters": [
+                    {
+                        "name": "envoy.filters.network.http_connection_manager",
+                        "typed_config": _manager(config),
+                    }
+                ]
+            }
+        ],
+    }
+
+
+def _manager(config: GatewayConfig) -> Json:
+    return {
+        "@type": f"{_TYPE}.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": "tenants",
+        "server_name": "rempart",
+        "rds": {"route_config_name": "tenants", "config_source": watched_source(config, "rds")},
+        # No address counts as inside: a client's own x-request-id and x-envoy-* headers are never believed.
+        "use_remote_address": True,
+        "internal_address_config": {
+            "unix_sockets": False,
+            "cidr_ranges": [{"address_prefix": "255.255.255.255", "prefix_len": 32}],
+        },
+        "generate_request_id": True,
+        "preserve_external_request_id": False,
+        "always_set_request_id_in_response": True,
+        "request_id_extension": {
+            "typed_config": {
+                "@type": f"{_TYPE}.request_id.uuid.v3.UuidRequestIdConfig",
+                "pack_trace_reason": False,
+            }
+        },
+        "normalize_path": True,
+        "merge_slashes": True,
+        "path_with_escaped_slashes_action": "REJECT_REQUEST",
+        "strip_any_host_port": True,
+        "max_request_headers_kb": HEADER_KIB_MAX,
+        "common_http_protocol_options": {
+            "idle_timeout": f"{IDLE_SECONDS_MAX}s",
+            "max_headers_count": 100,
+            "headers_with_underscores_action": "REJECT_REQUEST",
+            "max_stream_duration": f"{STREAM_SECONDS_MAX}s",
+        },
+        "http2_protocol_options": {
+            "max_concurrent_streams": 100,
+            "initial_stream_window_size": 65_536,
+            "initial_connection_window_size": 1_048_576,
+        },
+        "stream_idle_timeout": f"{IDLE_SECONDS_MAX}s",
+        "request_timeout": f"{REQUEST_SECONDS_MAX}s",
+        "request_headers_timeout": "10s",
+        "http_filters": _filters(config),
+        "local_reply_config": {"mappers": _mappers()},
+        "access_log": [_access_log(config)],
+    }
+
+
+def watched_source(config: GatewayConfig, kind: str, name: str | None = None) -> Json:
+    """Point Envoy at a file it re-reads whenever something is moved into the file's folder."""
+    folder = config.xds_dir / kind if name is None else config.xds_dir / kind / name
+    return {
+        "path_config_source": {
+            "path": str(folder / f"{kind}.json"),
+            "watched_directory": {"path": str(folder)},
+        },
+        "resource_api_version": "V3",
+    }
+
+
+def _filters(config: GatewayConfig) -> list[Json]:
+    return [
+        _lua("rempart.authorize", "authorize.lua", config),
+        _filter("envoy.filters.http.buffer", "buffer.v3.Buffer", {"max_request_bytes": BODY_BYTES_MAX}),
+        _filter("envoy.filters.http.json_to_metadata", "json_to_metadata.v3.JsonToMetadata", _body_rules()),
+        _lua("rempart.route", "route.lua", config),
+        _filter("envoy.filters.http.sse_to_metadata", "sse_to_metadata.v3.SseToMetadata", _event_rules()),
+        _filter("envoy.filters.http.router", "router.v3.Router", {"suppress_envoy_headers": True}),
+    ]
+
+
+def _filter(name: str, message: str, config: Json) -> Json:
+    return {"name": name, "typed_config": {"@type": f"{_TYPE}.filters.http.{message}", **config}}
+
+
+def _lua(name: str, file: str, config: GatewayConfig) -> Json:
+    source = resources.files("controlplane.gateway").joinpath("lua", file).read_text(encoding="utf-8")
+    constants = (
+        f"local INTERNAL_TOKEN = {json.dumps(config.internal_token)}\n"
+        f"local BODY_BYTES_MAX = {BODY_BYTES_MAX}\n"
+        f"local KEY_TABLE_MAX = {KEY_TABLE_MAX}\n"
+    )
+    return _filter(name, "lua.v3.Lua", {"default_source_code": {"inline_string": constants + source}})
+
+
+def _body_rules() -> Json:
+    request = {
+        "rules": [
+            {
+                **_take(["model"], "model", "rempart.request", "STRING"),
+                "on_error": {"metadata_namespace": "rempart.request", "key": "error", "value": "json"},
+            },
+            _take(["stream"], "stream", "rempart.request", "PROTOBUF_VALUE"),
+            _take(["stream_options", "include_usage"], "wants_usage", "rempart.request", "PROTOBUF_VALUE"),
+        ],
+        "allow_content_types_regex": {"regex": _JSON_TYPES},
+    }
+    answer = {
+        "rules": [
+            _take(["usage", "prompt_tokens"], "input_tokens", "rempart.usage", "NUMBER"),
+            _take(["usage", "completion_tokens"], "output_tokens", "rempart.usage", "NUMBER"),
+        ],
+        "allow_content_types_regex": {"regex": _JSON_TYPES},
+    }
+    return {"request_rules": request, "response_rules": answer}
+
+
+def _event_rules() -> Json:
+    selectors = {
+        "input_tokens": ["usage", "prompt_tokens"],
+        "output_tokens": ["usage", "completion_tokens"],
+        "read_tokens": ["timings", "prompt_n"],
+        "cached_tokens": ["timings", "cache_n"],
+        "made_tokens": ["timings", "predicted_n"],
+    }
+    rules = [{"rule": _take(path, key, "rempart.usage", "NUMBER")} for key, path in selectors.items()]
+    parser = {"@type": f"{_TYPE}.content_parsers.json.v3.JsonContentParser", "rules": rules}
+    return {
+        "response_rules": {
+            "content_parser": {"name": "envoy.content_parsers.json", "typed_config": parser},
+            "max_event_size": EVENT_BYTES_MAX,
+        }
+    }
+
+
+def _take(path: list[str], key: str, namespace: str, kind: str) -> Json:
+    return {
+        "selectors": [{"key": part} for part in path],
+        "on_present": {"metadata_namespace": namespace, "key": key, "type": kind},
+    }
+
+
+def _mappers() -> list[Json]:
+    """Give Envoy's own errors OpenAI's shape; refusals written in the routes have no flag and pass."""
+    busy = Refusal(503, SERVER, "overloaded", "The service has as many calls as it may hold.", None, 2)
+    gone = Refusal(503, SERVER, "engine_unreachable", "No engine of the service could be reached.", None, 2)
+    slow = Refusal(504, SERVER, "first_byte_timeout", "The engine did not answer in the time it is given.")
+    late = Refusal(
+        504, SERVER, "stream_too_long", f"An answer may take at most {STREAM_SECONDS_MAX} seconds."
+    )
+    loading = Refusal(503, SERVER, "route_not_ready", "The service's route is being set up.", None, 1)
+    large = Refusal(
+        413, INVALID_REQUEST, "request_too_large", f"The request body is larger than {BODY_BYTES_MAX} bytes."
+    )
+    header = Refusal(431, INVALID_REQUEST, "headers_too_large", "The request's headers are too large.")
+    broken = Refusal(400, INVALID_REQUEST, "bad_request", "The request could not be read as HTTP.")
+    waited = Refusal(
+        408, INVALID_REQUEST, "request_timeout", "The request was not sent in the time it is given."
+    )
+    answer = Refusal(
+        500, SERVER, "answer_too_large", "The engine's answer is larger than the gateway may hold."
+    )
+    unknown = Refusal(404, INVALID_REQUEST, "unknown_url", "This gateway has no such path.")
+    closed = Refusal(401, AUTHENTICATION, "invalid_api_key", "Incorrect API key provided.")
+    return [
+        _mapper(busy, _flags("UO")),
+        _mapper(loading, _flags("NC")),
+        _mapper(gone, _flags("UH", "UF", "UC", "UR", "LR", "URX", "UPE")),
+        _mapper(slow, _flags("UT", "SI")),
+        _mapper(late, _flags("DT", "UMSDR")),
+        _mapper(unknown, _flags("NR")),
+        _mapper(broken, _flags("DPE")),
+        _mapper(closed, _flags("UAEX")),
+        _mapper(large, _status(413)),
+        _mapper(header, _status(431)),
+        _mapper(waited, _status(408)),
+        _mapper(answer, _status(500)),
+    ]
+
+
+def _mapper(refusal: Refusal, when: Json) -> Json:
+    headers = [
+        {"header": {"key": key, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+        for key, value in sorted(refusal.headers.items())
+    ]
+    return {
+        "filter": when,
+        "status_code": refusal.status,
+        "body_format_override": {"json_format": json.loads(refusal.body)},
+        **({"headers_to_add": headers} if headers else {}),
+    }
+
+
+def _flags(*flags: str) -> Json:
+    return {"response_flag_filter": {"flags": list(flags)}}
+
+
+def _status(code: int) -> Json:
+    value = {"default_value": code, "runtime_key": f"rempart.status_{code}"}
+    return {"status_code_filter": {"comparison": {"op": "EQ", "value": value}}}
+
+
+def _access_log(config: GatewayConfig) -> Json:
+    """Log what the collector turns into usage: one JSON object for each routed call, at its end."""
+    fields = {
+        "id": "%REQ(X-REQUEST-ID)%",
+        "started_at": "%START_TIME(%Y-%m-%dT%H:%M:%S.%3fZ)%",
+        "route": "%METADATA(ROUTE:rempart)%",
+        "seen": "%DYNAMIC_METADATA(rempart)%",
+        "usage": "%DYNAMIC_METADATA(rempart.usage)%",
+        "host_instance": "%UPSTREAM_METADATA(rempart:instance)%",
+        "instance": "%RESP(X-REMPART-INSTANCE)%",
+        "status": "%RESPONSE_CODE%",
+        "flags": "%RESPONSE_FLAGS%",
+        "duration_ms": "%DURATION%",
+        "first_byte_ms": "%RESPONSE_DURATION%",
+        "request_bytes": "%BYTES_RECEIVED%",
+        "response_bytes": "%BYTES_SENT%",
+    }
+    return {
+        "name": "envoy.access_loggers.file",
+        "filter": {
+            "metadata_filter": {
+                "matcher": {
+                    "filter": "rempart",
+                    "path": [{"key": "call"}],
+                    "value": {"present_match": True},
+                },
+                "match_if_key_not_found": False,
+            }
+        },
+        "typed_config": {
+            "@type": f"{_TYPE}.access_loggers.file.v3.FileAccessLog",
+            "path": str(config.access_log),
+            "log_format": {"json_format": fields},
+        },
+    }

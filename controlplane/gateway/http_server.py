@@ -1,0 +1,108 @@
+"""The gateway process's HTTP side, on loopback: Envoy's inner doors, the activator, and the health page."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import orjson
+from aiohttp import web
+
+from controlplane.gateway.activator import Activator, refusal_response
+from controlplane.gateway.domain import ApiKey, GatewayConfig
+from controlplane.gateway.envoy_listener import BODY_BYTES_MAX, HEADER_KIB_MAX
+from controlplane.gateway.key_rules import KeyRefusal, decide_key, door_token
+from controlplane.gateway.refusal_rules import MODEL_NOT_FOUND, NOT_FROM_GATEWAY
+from controlplane.gateway.route_rules import list_models
+from controlplane.gateway.store import Store
+
+SHUTDOWN_SECONDS_MAX = 25.0
+"""How long calls in the activator may take to finish when the process is asked to stop."""
+
+_KEY_STATUS = {
+    KeyRefusal.MALFORMED: (401, "invalid_api_key"),
+    KeyRefusal.UNKNOWN: (401, "invalid_api_key"),
+    KeyRefusal.EXPIRED: (401, "api_key_expired"),
+    KeyRefusal.PROJECTLESS: (403, "api_key_without_project"),
+    KeyRefusal.OUT_OF_SCOPE: (403, "api_key_out_of_scope"),
+    KeyRefusal.SNAPSHOT_UNKNOWN: (503, "keys_unknown"),
+}
+
+
+class HttpServer:
+    """Serves until stopped. A call without the token of the inner doors is refused, health aside."""
+
+    def __init__(
+        self,
+        config: GatewayConfig,
+        store: Store,
+        activator: Activator,
+        status: Callable[[], dict[str, object]],
+    ) -> None:
+        self._config = config
+        self._store = store
+        self._activator = activator
+        self._status = status
+        self._runner: web.AppRunner | None = None
+
+    async def start(self) -> None:
+        """Listen on the activator's port. Errors: OSError when it is taken."""
+        app = web.Application(client_max_size=BODY_BYTES_MAX + 4096)
+        app.router.add_route("*", "/{path:.*}", self._handle)
+        self._runner = web.AppRunner(
+            app,
+            # A caller who hangs up cancels the wait, and with it the call at the engine.
+            handler_cancellation=True,
+            access_log=None,
+            max_field_size=HEADER_KIB_MAX * 1024,
+            max_line_size=HEADER_KIB_MAX * 1024,
+            keepalive_timeout=75.0,
+            shutdown_timeout=SHUTDOWN_SECONDS_MAX,
+        )
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", self._config.activator_port, backlog=1024).start()
+
+    async def stop(self) -> None:
+        """Stop listening, let calls finish within SHUTDOWN_SECONDS_MAX, and close."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        if request.path == "/healthz":
+            return web.Response(body=orjson.dumps(self._status()), content_type="application/json")
+        name = request.headers.get("x-rempart-regional-deployment")
+        token = self._config.internal_token
+        if name is not None:
+            token = door_token(token, name)
+        if not hmac.compare_digest(request.headers.get("x-rempart-internal", "").encode(), token.encode()):
+            return refusal_response(NOT_FROM_GATEWAY)
+        if name is not None:
+            return await self._activator.handle(request)
+        if request.path == "/internal/keys":
+            return self._key(request)
+        if request.method == "GET" and request.path == "/v1/models":
+            return self._models(request)
+        return refusal_response(MODEL_NOT_FOUND)
+
+    def _key(self, request: web.Request) -> web.Response:
+        key = request.headers.get("authorization", "").removeprefix("Bearer ")
+        found = decide_key(self._store.keys, self._config.pepper, key, datetime.now(UTC))
+        if isinstance(found, ApiKey):
+            identity = {
+                "x-rempart-tenant": found.tenant_id,
+                "x-rempart-project": found.project_id,
+                "x-rempart-key": found.key_id,
+            }
+            return web.Response(status=200, headers=identity)
+        status, code = _KEY_STATUS[found]
+        return web.Response(status=status, headers={"x-rempart-code": code})
+
+    def _models(self, request: web.Request) -> web.Response:
+        routing = self._store.routing
+        project_id = request.headers.get("x-rempart-project", "")
+        names = [] if routing is None or not project_id else list_models(routing, project_id)
+        models = [{"id": name, "object": "model", "created": 0, "owned_by": project_id} for name in names]
+        return web.Response(
+            body=orjson.dumps({"object": "list", "data": models}), content_type="application/json"
+        )

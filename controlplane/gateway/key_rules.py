@@ -1,0 +1,91 @@
+"""What an API key looks like and whether it may call. Pure; `now` is an argument.
+
+Source: `rmp_<kind>_<environment>_<30 base62>_<6 base62 CRC32>`, the checksum over everything before the last
+underscore, base62 with digits, then upper case, then lower case, most significant first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import zlib
+from datetime import datetime, timedelta
+from enum import Enum
+
+from controlplane.gateway.domain import ApiKey, KeySnapshot
+
+BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+RANDOM_LENGTH = 30
+CHECKSUM_LENGTH = 6
+KEY_LENGTH_MAX = 128
+
+SNAPSHOT_AGE_MAX = timedelta(hours=24)
+"""How long keys stay good when the control plane is cut: a day keeps a customer's traffic through an outage;
+past it nobody can say whether a key was revoked, so every call is refused."""
+
+
+class KeyRefusal(Enum):
+    MALFORMED = "malformed"
+    UNKNOWN = "unknown"
+    EXPIRED = "expired"
+    PROJECTLESS = "projectless"
+    OUT_OF_SCOPE = "out_of_scope"
+    SNAPSHOT_UNKNOWN = "snapshot_unknown"
+
+
+INFERENCE_SCOPES = frozenset({"*", "inference", "inference:call"})
+"""A key with scopes must hold one of these to call a model; no scopes at all means no restriction."""
+
+
+def checksum(body: str) -> str:
+    """Write the CRC32 of a key's text as six base62 characters."""
+    number = zlib.crc32(body.encode())
+    characters = []
+    for _ in range(CHECKSUM_LENGTH):
+        number, digit = divmod(number, 62)
+        characters.append(BASE62[digit])
+    return "".join(reversed(characters))
+
+
+def is_well_formed(key: str) -> bool:
+    """Tell whether a text can be one of our keys, without knowing any key."""
+    if len(key) > KEY_LENGTH_MAX or not key.isascii():
+        return False
+    parts = key.split("_")
+    if len(parts) != 5 or parts[0] != "rmp" or not parts[1].isalnum() or not parts[2].isalnum():
+        return False
+    if len(parts[3]) != RANDOM_LENGTH or not parts[3].isalnum() or len(parts[4]) != CHECKSUM_LENGTH:
+        return False
+    return hmac.compare_digest(checksum(key.rpartition("_")[0]), parts[4])
+
+
+def hash_key(pepper: bytes, key: str) -> str:
+    """Return the hex HMAC-SHA256 under which a key is known."""
+    return hmac.new(pepper, key.encode(), hashlib.sha256).hexdigest()
+
+
+def decide_key(snapshot: KeySnapshot | None, pepper: bytes, key: str, now: datetime) -> ApiKey | KeyRefusal:
+    """Say who a key belongs to, or why it may not call.
+
+    The lookup is by keyed hash: its timing depends on a value that a caller without the pepper cannot choose.
+    """
+    if not is_well_formed(key):
+        return KeyRefusal.MALFORMED
+    if snapshot is None or now - snapshot.generated_at > SNAPSHOT_AGE_MAX:
+        return KeyRefusal.SNAPSHOT_UNKNOWN
+    digest = hash_key(pepper, key)
+    found = snapshot.by_hash.get(digest)
+    if found is None or not hmac.compare_digest(found.hash, digest):
+        return KeyRefusal.UNKNOWN
+    if found.expires_at is not None and found.expires_at <= now:
+        return KeyRefusal.EXPIRED
+    if not found.project_id:
+        return KeyRefusal.PROJECTLESS
+    if found.scopes and INFERENCE_SCOPES.isdisjoint(found.scopes):
+        return KeyRefusal.OUT_OF_SCOPE
+    return found
+
+
+def door_token(internal_token: str, regional_deployment_id: str) -> str:
+    """Derive what opens the activator for one deployment: an engine that learns it can only call itself."""
+    return hmac.new(internal_token.encode(), regional_deployment_id.encode(), hashlib.sha256).hexdigest()
