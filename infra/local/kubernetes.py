@@ -22,6 +22,7 @@ from infra.local.pki import Pair
 from infra.local.ports import ensure_ports
 from infra.local.probes import answers_https
 from infra.local.process import ProcessSpec
+from infra.local.registry import reap
 from infra.local.runner import Runner
 from infra.local.versions import ETCD, KUBERNETES, KWOK
 
@@ -183,6 +184,8 @@ class Kubernetes:
         """
         ensure_built()
         root = ensure_private_folder(self._root)
+        # Before ports are chosen: what a killed run left behind still sits on them.
+        reap(root / "processes.json")
         cluster = prepare_cluster(root, is_durable=self._is_durable)
         specs = control_plane_specs(cluster)
         if self._has_controllers:

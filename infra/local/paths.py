@@ -56,6 +56,11 @@ class Layout:
     root: Path
 
     @property
+    def repository(self) -> Path:
+        """The checkout: programs run in it, so that `python -m` finds them."""
+        return REPOSITORY
+
+    @property
     def logs(self) -> Path:
         return self.root / "logs"
 
@@ -71,6 +76,11 @@ class Layout:
     @property
     def kubernetes(self) -> Path:
         return self.root / "kubernetes"
+
+    @property
+    def hosts(self) -> Path:
+        """What REMPART_PROCESS_HOSTS_DIR points at."""
+        return self.root / "hosts"
 
     @property
     def environment_file(self) -> Path:
@@ -106,5 +116,12 @@ class Layout:
         """Make the folders; everything below `root` is for its owner only."""
         # The root itself stays enterable: when the owner is the superuser, PostgreSQL runs as another user.
         self.root.mkdir(parents=True, exist_ok=True)
-        for folder in (self.logs, self.run, self.state, self.kubernetes, self.control_socket.parent):
+        for folder in (
+            self.logs,
+            self.run,
+            self.state,
+            self.hosts,
+            self.kubernetes,
+            self.control_socket.parent,
+        ):
             ensure_private_folder(folder)

@@ -16,7 +16,7 @@ RUN_VARIABLE = "REMPART_LOCAL_RUN"
 # What a program gets from the shell; everything else it gets by name, so that no secret of one program
 # stands in another's environment.
 INHERITED = (
-    "PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME",
+    "PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME",
     "SSL_CERT_FILE", "SSL_CERT_DIR", "VIRTUAL_ENV", "PYTHONPATH",
 )  # fmt: skip
 
@@ -38,7 +38,8 @@ class ProcessSpec:
 
     Shapes: `argv` empty = a step of our own: `prepare` is all it does. A callable `argv` is asked at each
             start, for what is known only then. `needs` are names of other specs.
-    Units:  seconds. `ready_seconds` bounds one start; `stop_seconds` is the grace before SIGKILL.
+    Units:  seconds. `ready_seconds` bounds one start; `settle_seconds` is how long it must have stood before
+            it counts as ready; `stop_seconds` is the grace before SIGKILL.
     `is_ready` and `prepare` run in a worker thread, may raise, and are tried again.
     """
 
@@ -50,6 +51,7 @@ class ProcessSpec:
     prepare: Callable[[], None] | None = None
     is_ready: Callable[[], bool] | None = None
     is_one_shot: bool = False
+    settle_seconds: float = 0.0
     user: OsUser | None = None
     stop_signal: signal.Signals = signal.SIGTERM
     ready_seconds: float = 60.0
@@ -59,7 +61,9 @@ class ProcessSpec:
 def build_environment(spec: ProcessSpec, run_id: str) -> dict[str, str]:
     """The whole environment of a program: a few things from the shell, its own settings, the run's mark."""
     inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
-    return inherited | {"PYTHONUNBUFFERED": "1"} | dict(spec.environment) | {RUN_VARIABLE: run_id}
+    return (
+        inherited | {"PYTHONUNBUFFERED": "1", "TZ": "UTC"} | dict(spec.environment) | {RUN_VARIABLE: run_id}
+    )
 
 
 def spawn(

