@@ -70,6 +70,11 @@ def serve(arguments: list[str]) -> int:
     phases.end("import", version=xllamacpp.__version__)
     verify_weights(weights, settings.weights_digest)
     phases.end("verify", digest=f"sha256:{settings.weights_digest}")
+    # Until here a signal simply ends the process; from here it waits for the load, then drains: the first
+    # request may arrive in the instant between the server's readiness and the next Python instruction.
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: stop.set())
     try:
         server = start_server(settings, weights)
     except RuntimeError as error:
@@ -77,10 +82,6 @@ def serve(arguments: list[str]) -> int:
             f"llama.cpp could not serve {settings.weights_file} on port {settings.port}: {error}"
         ) from error
     phases.end("load", model=settings.model_name, parallel=settings.parallel, threads=settings.threads)
-    # Until here a signal simply ends the process: nothing was promised to anybody yet.
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: stop.set())
     log("engine_ready", address=f"http://{LOOPBACK}:{settings.port}", ms=_milliseconds_since_start())
     stop.wait()
     log("engine_draining", seconds_max=settings.drain_seconds)
