@@ -8,10 +8,9 @@ import structlog
 from operators.lib.client import KubernetesClient
 from operators.lib.clock import Clock, SystemClock
 from operators.lib.controller import Controller, World
-from operators.lib.errors import AlreadyExists
 from operators.lib.health import HealthServer
 from operators.lib.lease import LeaderLease
-from operators.lib.objects import NAMESPACES, ObjectKey, Resource
+from operators.lib.objects import ObjectKey, Resource
 from operators.lib.reflector import Reflector, Selection
 from operators.lib.settings import OperatorSettings
 from operators.lib.store import Indexer, Store
@@ -114,7 +113,6 @@ class Manager:
         if not self.settings.is_leader_election_on:
             await self._lead()
             return
-        await self._ensure_namespace()
         key = ObjectKey(self.settings.namespace, LEASE_NAME)
         lease = LeaderLease(self.client, self.clock, key, self.settings.identity)
         await lease.acquire()
@@ -145,15 +143,6 @@ class Manager:
         finally:
             self._is_leading = False
             self.client.metrics.is_leader.set(0)
-
-    async def _ensure_namespace(self) -> None:
-        key = ObjectKey("", self.settings.namespace)
-        if await self.client.find(NAMESPACES, key) is None:
-            body = {"metadata": {"name": key.name, "labels": {"app.kubernetes.io/part-of": "rempart"}}}
-            try:
-                await self.client.create(NAMESPACES, body, manager="rempart-operators")
-            except AlreadyExists:
-                log.debug("namespace_exists", namespace=key.name)
 
 
 async def _as_coroutine(runnable: Runnable) -> None:
