@@ -1,0 +1,34 @@
+"""Puts the allocation controller into an operator process."""
+
+from __future__ import annotations
+
+from operators.allocation.reconcile import (
+    INDEX_NODE,
+    AllocationLedger,
+    AllocationReconciler,
+    keys_of_node,
+    node_of_pod,
+    run_ledger,
+)
+from operators.allocation.views import LABEL_TENANT
+from operators.lib.controller import Controller
+from operators.lib.manager import Manager
+from operators.lib.objects import NODES, PODS, ObjectKey
+
+SPOOL = "allocation"
+
+
+def setup(manager: Manager) -> None:
+    """Register the stores, the controller and the spool (`<state dir>/spool/allocation`).
+
+    Call before `manager.run`.
+    """
+    nodes = manager.store(NODES)
+    pods = manager.store(PODS, label_selector=LABEL_TENANT, indexers={INDEX_NODE: node_of_pod})
+    ledger = AllocationLedger(manager.settings.state_dir / "spool" / SPOOL, manager.clock)
+    reconciler = AllocationReconciler(nodes, pods, ledger, manager.settings.cell)
+    controller = Controller("allocation", reconciler.reconcile, nodes).watches(pods, keys_of_node)
+    manager.add_controller(controller)
+    manager.add_runnable(
+        "allocation-spool", lambda: run_ledger(ledger, lambda node: controller.enqueue(ObjectKey("", node)))
+    )
