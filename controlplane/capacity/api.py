@@ -231,7 +231,9 @@ def list_nodes(
     edge: EdgeDep,
     pool: Annotated[str | None, Query(max_length=50)] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    cursor: Annotated[str | None, Query(max_length=63, description="`next_cursor` of the page before.")] = None,
+    cursor: Annotated[
+        str | None, Query(max_length=63, description="`next_cursor` of the page before.")
+    ] = None,
 ) -> NodeList:
     require(edge.principal, Resource.NODE, Action.READ)
     nodes = edge.read(lambda uow: service.list_nodes(uow, pool_name=pool, after=cursor, limit=limit + 1))

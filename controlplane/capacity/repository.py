@@ -82,8 +82,10 @@ def take_capacity(uow: UnitOfWork, pool_id: NodePoolId, gpus: int, cpu_milli: in
             NodePoolRow.id == pool_id,
             NodePoolRow.state == PoolState.ACTIVE,
             NodePoolRow.ready_nodes * NodePoolRow.gpus_per_node - NodePoolRow.gpus_reserved >= gpus,
-            NodePoolRow.ready_nodes * NodePoolRow.cpu_milli_per_node - NodePoolRow.cpu_milli_reserved >= cpu_milli,
-            NodePoolRow.ready_nodes * NodePoolRow.memory_mib_per_node - NodePoolRow.memory_mib_reserved >= memory_mib,
+            NodePoolRow.ready_nodes * NodePoolRow.cpu_milli_per_node - NodePoolRow.cpu_milli_reserved
+            >= cpu_milli,
+            NodePoolRow.ready_nodes * NodePoolRow.memory_mib_per_node - NodePoolRow.memory_mib_reserved
+            >= memory_mib,
         )
         .values(
             gpus_reserved=NodePoolRow.gpus_reserved + gpus,
@@ -144,6 +146,10 @@ def upsert_node(uow: UnitOfWork, node: Node) -> None:
 
 def delete_node(uow: UnitOfWork, name: str) -> None:
     uow.session.execute(delete(NodeRow).where(NodeRow.name == name))
+
+
+def delete_nodes_except(uow: UnitOfWork, present: frozenset[str]) -> None:
+    uow.session.execute(delete(NodeRow).where(NodeRow.name.not_in(sorted(present))))
 
 
 def list_nodes(uow: UnitOfWork, *, pool_name: str | None, after: str | None, limit: int) -> list[Node]:

@@ -13,7 +13,9 @@ from controlplane.plumbing.web import WireModel
 Code = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")]
 PoolName = Annotated[str, Field(min_length=1, max_length=50, pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")]
 EntityRef = Annotated[str, Field(max_length=64, description="Id of a legal entity, `ent_…`.")]
-PueMilli = Annotated[int, Field(ge=1000, le=5000, description="PUE in thousandths: 1200 is 1.20.", examples=[1200])]
+PueMilli = Annotated[
+    int, Field(ge=1000, le=5000, description="PUE in thousandths: 1200 is 1.20.", examples=[1200])
+]
 PowerKw = Annotated[int, Field(ge=1, le=2_000_000, description="Power of the site in kW.", examples=[40_000])]
 
 
@@ -62,7 +64,9 @@ class DatacenterList(WireModel):
 
 
 class AcceleratorIn(WireModel):
-    sku: str = Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", examples=["nvidia-b300"])
+    sku: str = Field(
+        min_length=1, max_length=63, pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", examples=["nvidia-b300"]
+    )
     count: int = Field(ge=1, le=16, description="GPUs of one node.", examples=[8])
 
 
@@ -71,7 +75,9 @@ class NodePoolIn(WireModel):
     datacenter: Code
     cell: Code
     provider: ProviderKind = Field(description="`kwok` makes simulated nodes, labelled so everywhere.")
-    instance_type: str = Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", examples=["b300-8x"])
+    instance_type: str = Field(
+        min_length=1, max_length=63, pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", examples=["b300-8x"]
+    )
     accelerator: AcceleratorIn | None = None
     cpu_milli: int = Field(ge=100, le=4_096_000, description="CPU of one node in thousandths of a core.")
     memory_mib: int = Field(ge=64, le=67_108_864, description="Memory of one node in MiB.")

@@ -62,14 +62,25 @@ def create_datacenter(
     uow.session.add_all(CellRow(id=CellId.new(), datacenter_id=row.id, name=cell) for cell in cells)
     uow.session.flush()
     audit.record(
-        uow, tenant_id=None, actor=actor, action="datacenter.created", target=str(row.id), detail={"code": code}
+        uow,
+        tenant_id=None,
+        actor=actor,
+        action="datacenter.created",
+        target=str(row.id),
+        detail={"code": code},
     )
     uow.emit(CapacityChanged(code))
     return get_datacenter(uow, code)
 
 
 def update_datacenter(
-    uow: UnitOfWork, code: str, *, actor: str, expected_version: int, pue_milli: int | None, power_kw: int | None
+    uow: UnitOfWork,
+    code: str,
+    *,
+    actor: str,
+    expected_version: int,
+    pue_milli: int | None,
+    power_kw: int | None,
 ) -> Datacenter:
     """Change a site's measured or contracted figures; verdicts that read them are taken again."""
     row = repository.find_datacenter_row(uow, code, is_locked=True)
@@ -168,7 +179,9 @@ def create_node_pool(
     return get_node_pool(uow, name)
 
 
-def scale_node_pool(uow: UnitOfWork, name: str, *, actor: str, expected_version: int, replicas: int) -> NodePool:
+def scale_node_pool(
+    uow: UnitOfWork, name: str, *, actor: str, expected_version: int, replicas: int
+) -> NodePool:
     """Change how many machines a pool wants; power is checked before, draining is the cell's work."""
     row = repository.find_pool_row(uow, name, is_locked=True)
     if row is None or row.state == PoolState.DELETING:
@@ -254,6 +267,18 @@ def observe_node_pool_gone(uow: UnitOfWork, name: str) -> None:
     else:
         row.ready_nodes = 0
         uow.emit(NodePoolChanged(name))
+
+
+def settle_node_pools(uow: UnitOfWork, present: frozenset[str]) -> None:
+    """Hold the rows against a whole list of the cell's pools: what is missing there is gone."""
+    for pool in repository.list_pools(uow):
+        if pool.name not in present:
+            observe_node_pool_gone(uow, pool.name)
+
+
+def settle_node_claims(uow: UnitOfWork, present: frozenset[str]) -> None:
+    """Forget nodes whose claims a whole list of the cell no longer has."""
+    repository.delete_nodes_except(uow, present)
 
 
 def observe_node_claim(uow: UnitOfWork, resource: Mapping[str, Any]) -> None:
@@ -342,14 +367,16 @@ def release(uow: UnitOfWork, holder: RegionalDeploymentId) -> None:
 def _to_site(datacenter: Datacenter) -> SiteFacts:
     return SiteFacts(
         code=datacenter.code,
-        country=datacenter.country,
+        country=Country(datacenter.country),
         operator_entity_id=datacenter.operator_entity_id,
         owner_entity_id=datacenter.owner_entity_id,
         pue_milli=datacenter.pue_milli,
     )
 
 
-def _require_power(uow: UnitOfWork, site: DatacenterRow, changed: Mapping[NodePoolId, tuple[int, int]]) -> None:
+def _require_power(
+    uow: UnitOfWork, site: DatacenterRow, changed: Mapping[NodePoolId, tuple[int, int]]
+) -> None:
     wanted = {pool: (nodes, watts) for pool, nodes, watts in repository.list_power_demands(uow, site.id)}
     wanted.update(changed)
     demands = [PowerDemand(nodes, watts) for nodes, watts in wanted.values()]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import StrEnum
 
+from controlplane.kernel.errors import Forbidden
+from controlplane.kernel.ids import TenantId
 from controlplane.kernel.principal import Principal
 
 
@@ -43,7 +45,7 @@ class Resource(StrEnum):
 
 
 class Action(StrEnum):
-    """READ covers get, list and export; OPERATE covers verbs on a running thing (pause, resume, call, drain)."""
+    """READ covers get, list and export; OPERATE covers verbs on what runs (pause, resume, call, drain)."""
 
     READ = "read"
     CREATE = "create"
@@ -54,3 +56,10 @@ class Action(StrEnum):
 
 # How a room below identity is handed the decision: it raises Forbidden, or returns.
 Authorize = Callable[[Principal, Resource, Action], None]
+
+
+def tenant_of(principal: Principal) -> TenantId:
+    """Return the caller's tenant; Forbidden for the platform operator, who has none."""
+    if principal.tenant_id is None:
+        raise Forbidden("This belongs to an organization: use one of its API keys.")
+    return principal.tenant_id

@@ -69,7 +69,9 @@ class Id:
                 return cls(decode_suffix(suffix))
             except ValueError as err:
                 raise InvalidInput(f"'{text[:64]}' is not a valid {cls.prefix}_ id: {err}.") from err
-        raise InvalidInput(f"'{text[:64]}' is not a valid id here: expected one that starts with '{cls.prefix}_'.")
+        raise InvalidInput(
+            f"'{text[:64]}' is not a valid id here: expected one that starts with '{cls.prefix}_'."
+        )
 
     @property
     def suffix(self) -> str:

@@ -10,13 +10,85 @@ from dataclasses import dataclass
 from typing import Final
 
 EU: Final[frozenset[str]] = frozenset(
-    "AT BE BG HR CY CZ DK EE FI FR DE GR HU IE IT LV LT LU MT NL PL PT RO SK SI ES SE".split()
+    [
+        "AT",
+        "BE",
+        "BG",
+        "HR",
+        "CY",
+        "CZ",
+        "DK",
+        "EE",
+        "FI",
+        "FR",
+        "DE",
+        "GR",
+        "HU",
+        "IE",
+        "IT",
+        "LV",
+        "LT",
+        "LU",
+        "MT",
+        "NL",
+        "PL",
+        "PT",
+        "RO",
+        "SK",
+        "SI",
+        "ES",
+        "SE",
+    ]
 )
 EEA: Final[frozenset[str]] = EU | frozenset({"IS", "LI", "NO"})
 
 # Countries met in ownership graphs besides the EEA; a code outside this set is refused as a typing mistake.
 _OTHERS: Final[frozenset[str]] = frozenset(
-    "AE AR AU BR CA CH CL CN CO EG GB GG HK ID IL IM IN JE JP KE KR KW KY MA MC MX MY NG NZ PA PH QA RU SA SG TH TR TW UA US VG VN ZA".split()
+    [
+        "AE",
+        "AR",
+        "AU",
+        "BR",
+        "CA",
+        "CH",
+        "CL",
+        "CN",
+        "CO",
+        "EG",
+        "GB",
+        "GG",
+        "HK",
+        "ID",
+        "IL",
+        "IM",
+        "IN",
+        "JE",
+        "JP",
+        "KE",
+        "KR",
+        "KW",
+        "KY",
+        "MA",
+        "MC",
+        "MX",
+        "MY",
+        "NG",
+        "NZ",
+        "PA",
+        "PH",
+        "QA",
+        "RU",
+        "SA",
+        "SG",
+        "TH",
+        "TR",
+        "TW",
+        "UA",
+        "US",
+        "VG",
+        "VN",
+        "ZA",
+    ]
 )
 
 

@@ -31,5 +31,7 @@ class TransitionTable(Generic[S, T]):
 
     def as_mermaid(self) -> str:
         """Draw the table as a state diagram, sorted, for the room's README."""
-        lines = sorted(f"    {source} --> {target}: {trigger}" for (source, trigger), target in self.edges.items())
+        lines = sorted(
+            f"    {source} --> {target}: {trigger}" for (source, trigger), target in self.edges.items()
+        )
         return "\n".join(["stateDiagram-v2", *lines])

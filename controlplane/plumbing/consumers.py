@@ -147,7 +147,11 @@ def deliver(database: Database, consumers: Consumers, event_id: EventId, consume
             return _finish(uow.session, event_id, consumer_name, token)
     except Exception as err:  # noqa: BLE001 - any failure becomes a recorded retry, never a lost event
         log.warning(
-            "delivery_failed", consumer=consumer_name, event_id=str(event_id), topic=event.topic, error=repr(err)
+            "delivery_failed",
+            consumer=consumer_name,
+            event_id=str(event_id),
+            topic=event.topic,
+            error=repr(err),
         )
         _fail(database, event_id, consumer_name, token, repr(err))
         return False
@@ -181,7 +185,9 @@ def _finish(session: Session, event_id: EventId, consumer: str, token: UUID) -> 
     finished = session.execute(
         update(DeliveryRow)
         .where(
-            DeliveryRow.event_id == event_id, DeliveryRow.consumer == consumer, DeliveryRow.lease_token == token
+            DeliveryRow.event_id == event_id,
+            DeliveryRow.consumer == consumer,
+            DeliveryRow.lease_token == token,
         )
         .values(
             state=DeliveryState.DONE,
@@ -200,7 +206,9 @@ def _fail(database: Database, event_id: EventId, consumer: str, token: UUID, err
         row = uow.session.scalars(
             select(DeliveryRow)
             .where(
-                DeliveryRow.event_id == event_id, DeliveryRow.consumer == consumer, DeliveryRow.lease_token == token
+                DeliveryRow.event_id == event_id,
+                DeliveryRow.consumer == consumer,
+                DeliveryRow.lease_token == token,
             )
             .with_for_update()
         ).one_or_none()

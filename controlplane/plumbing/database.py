@@ -24,6 +24,7 @@ STATEMENT_TIMEOUT_MS = 15_000
 LOCK_TIMEOUT_MS = 5_000
 IDLE_TRANSACTION_TIMEOUT_MS = 30_000
 
+
 @dataclass(slots=True)
 class UnitOfWork:
     """One transaction: its session, its instant, its tenant, and the events that leave with its commit."""
@@ -84,7 +85,9 @@ class Database:
             yield uow
 
     @contextmanager
-    def system(self, tenant_id: TenantId | None = None, *, is_read_only: bool = False) -> Iterator[UnitOfWork]:
+    def system(
+        self, tenant_id: TenantId | None = None, *, is_read_only: bool = False
+    ) -> Iterator[UnitOfWork]:
         """A transaction for platform work across tenants."""
         with self._open(self.system_engine, tenant_id, is_read_only) as uow:
             yield uow
@@ -96,7 +99,8 @@ class Database:
                 session.execute(text("SET TRANSACTION READ ONLY"))
             if tenant_id is not None:
                 session.execute(
-                    text("SELECT set_config('app.tenant_id', :tenant, true)"), {"tenant": str(tenant_id.value)}
+                    text("SELECT set_config('app.tenant_id', :tenant, true)"),
+                    {"tenant": str(tenant_id.value)},
                 )
             uow = UnitOfWork(session=session, now=self._now(session), tenant_id=tenant_id)
             yield uow

@@ -54,7 +54,9 @@ def replay_or_begin(uow: UnitOfWork, scope: str, key: str, request_hash: str) ->
     lock = int.from_bytes(hashlib.sha256(f"{scope}|{key}".encode()).digest()[:8], "big", signed=True)
     taken = uow.session.execute(text("SELECT pg_try_advisory_xact_lock(:lock)"), {"lock": lock}).scalar_one()
     if not taken:
-        raise IdempotencyInFlight("A request with this Idempotency-Key is still being worked on; try again shortly.")
+        raise IdempotencyInFlight(
+            "A request with this Idempotency-Key is still being worked on; try again shortly."
+        )
     row = uow.session.get(IdempotencyRow, (scope, key))
     if row is None:
         return None
@@ -63,7 +65,9 @@ def replay_or_begin(uow: UnitOfWork, scope: str, key: str, request_hash: str) ->
     return StoredResponse(row.status, row.body, row.etag)
 
 
-def store_response(uow: UnitOfWork, scope: str, key: str, request_hash: str, response: StoredResponse) -> None:
+def store_response(
+    uow: UnitOfWork, scope: str, key: str, request_hash: str, response: StoredResponse
+) -> None:
     uow.session.add(
         IdempotencyRow(
             scope=scope,

@@ -11,7 +11,18 @@ import structlog
 
 # Values under these names never reach a log, whatever a caller binds.
 _SECRET_NAMES = frozenset(
-    {"key", "api_key", "authorization", "password", "secret", "token", "value", "prompt", "completion", "messages"}
+    {
+        "key",
+        "api_key",
+        "authorization",
+        "password",
+        "secret",
+        "token",
+        "value",
+        "prompt",
+        "completion",
+        "messages",
+    }
 )
 
 

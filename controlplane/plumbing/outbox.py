@@ -41,7 +41,9 @@ class OutboxEventRow(Base):
     occurred_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     routed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
-    __table_args__ = (Index("ix_outbox_event_unrouted", "position", postgresql_where=text("routed_at IS NULL")),)
+    __table_args__ = (
+        Index("ix_outbox_event_unrouted", "position", postgresql_where=text("routed_at IS NULL")),
+    )
 
 
 class DeliveryRow(Base):

@@ -11,7 +11,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class Settings(BaseSettings):
-    model_config = SettingsConfigDict(env_prefix="REMPART_", extra="ignore", frozen=True, populate_by_name=True, env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        env_prefix="REMPART_", extra="ignore", frozen=True, populate_by_name=True, env_ignore_empty=True
+    )
 
     environment: Literal["local", "production"] = "production"
     owner_database_url: SecretStr = Field(default=SecretStr(""), validation_alias="DATABASE_URL")

@@ -21,7 +21,17 @@ from controlplane.plumbing.idempotency import StoredResponse, hash_request, repl
 from controlplane.plumbing.settings import Settings
 from controlplane.plumbing.versions import check_version
 
-__all__ = ["ERRORS", "Edge", "EdgeDep", "Paging", "PagingDep", "Problem", "WireModel", "check_version", "problem_response"]
+__all__ = [
+    "ERRORS",
+    "Edge",
+    "EdgeDep",
+    "Paging",
+    "PagingDep",
+    "Problem",
+    "WireModel",
+    "check_version",
+    "problem_response",
+]
 
 T = TypeVar("T")
 PROBLEM_TYPE_BASE = "https://rempart.eu/problems/"
@@ -51,7 +61,9 @@ class Problem(BaseModel):
     errors: list[ProblemField] = []
 
 
-def problem_response(error: RempartError, request_id: str, headers: Mapping[str, str] | None = None) -> Response:
+def problem_response(
+    error: RempartError, request_id: str, headers: Mapping[str, str] | None = None
+) -> Response:
     body = {
         "type": PROBLEM_TYPE_BASE + error.code,
         "title": error.code.replace("_", " ").capitalize(),
@@ -66,7 +78,10 @@ def problem_response(error: RempartError, request_id: str, headers: Mapping[str,
     if error.is_retryable:
         extra.setdefault("Retry-After", "1")
     return Response(
-        orjson.dumps(body), status_code=error.http_status, media_type="application/problem+json", headers=extra
+        orjson.dumps(body),
+        status_code=error.http_status,
+        media_type="application/problem+json",
+        headers=extra,
     )
 
 
@@ -137,7 +152,9 @@ class Edge:
         """Answer a read with its ETag."""
         return _respond(
             StoredResponse(
-                200, result.model_dump_json(by_alias=True).encode(), None if version is None else f'"{version}"'
+                200,
+                result.model_dump_json(by_alias=True).encode(),
+                None if version is None else f'"{version}"',
             )
         )
 
@@ -155,7 +172,9 @@ class Edge:
         return None if paging.cursor is None else decode_cursor(paging.cursor, scope, self.settings.pepper)
 
     def next_cursor(self, page: Page[Any], scope: str) -> str | None:
-        return None if page.next_after is None else encode_cursor(page.next_after, scope, self.settings.pepper)
+        return (
+            None if page.next_after is None else encode_cursor(page.next_after, scope, self.settings.pepper)
+        )
 
     def _open(self, *, is_read_only: bool = False) -> Any:
         principal: Principal | None = getattr(self.request.state, "principal", None)
@@ -178,8 +197,12 @@ class Paging(BaseModel):
 
 
 def paging(
-    limit: Annotated[int, Query(ge=1, le=PAGE_MAX, description="How many items a page holds.")] = PAGE_DEFAULT,
-    cursor: Annotated[str | None, Query(max_length=200, description="`next_cursor` of the page before.")] = None,
+    limit: Annotated[
+        int, Query(ge=1, le=PAGE_MAX, description="How many items a page holds.")
+    ] = PAGE_DEFAULT,
+    cursor: Annotated[
+        str | None, Query(max_length=200, description="`next_cursor` of the page before.")
+    ] = None,
 ) -> Paging:
     return Paging(limit=limit, cursor=cursor)
 
@@ -206,5 +229,3 @@ def _respond(stored: StoredResponse, *, is_replay: bool = False) -> Response:
     if stored.status == 204:
         return Response(status_code=204, headers=headers)
     return Response(stored.body, status_code=stored.status, media_type="application/json", headers=headers)
-
-

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,9 @@ class Clusters:
 
     def apply(self, manifest: Manifest) -> dict[str, Any]:
         """Server-side apply with force on the fields that the control plane owns."""
-        path = self._path(manifest["kind"], manifest["metadata"].get("namespace"), manifest["metadata"]["name"])
+        path = self._path(
+            manifest["kind"], manifest["metadata"].get("namespace"), manifest["metadata"]["name"]
+        )
         return self._call(
             "PATCH",
             path,
@@ -70,7 +73,9 @@ class Clusters:
     def delete(self, kind: str, namespace: str | None, name: str) -> None:
         """Ask for deletion in the foreground; already gone is success."""
         try:
-            self._call("DELETE", self._path(kind, namespace, name), query=[("propagationPolicy", "Foreground")])
+            self._call(
+                "DELETE", self._path(kind, namespace, name), query=[("propagationPolicy", "Foreground")]
+            )
         except NotFound:
             return
 
@@ -86,7 +91,9 @@ class Clusters:
         query = [("limit", str(LIST_PAGE))] + ([("labelSelector", label_selector)] if label_selector else [])
         token = ""
         while True:
-            page = self._call("GET", self._path(kind, None, None), query=[*query, *([("continue", token)] if token else [])])
+            page = self._call(
+                "GET", self._path(kind, None, None), query=[*query, *([("continue", token)] if token else [])]
+            )
             items += page["items"]
             token = page["metadata"].get("continue") or ""
             if not token:
@@ -151,7 +158,12 @@ class Clusters:
         content_type: str = "application/json",
     ) -> dict[str, Any]:
         response = self._raw(
-            method, path, query=query or [], body=body, content_type=content_type, timeout=REQUEST_TIMEOUT_SECONDS
+            method,
+            path,
+            query=query or [],
+            body=body,
+            content_type=content_type,
+            timeout=REQUEST_TIMEOUT_SECONDS,
         )
         try:
             loaded: dict[str, Any] = json.loads(response.read())
@@ -208,10 +220,8 @@ class ClusterRefused(Exception):
 
 def _translate(err: ApiException) -> Exception:
     message = str(err.reason)
-    try:
+    with suppress(ValueError):
         message = json.loads(err.body or "{}").get("message", message)
-    except ValueError:
-        pass
     if err.status == 404:
         return NotFound(message)
     if err.status == 410:

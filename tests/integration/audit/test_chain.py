@@ -16,7 +16,9 @@ class TestRecord:
         tenant = TenantId.new()
         for number in range(5):
             with database.tenant(tenant) as uow:
-                audit.record(uow, tenant_id=tenant, actor="key_x", action="app.created", target=f"app_{number}")
+                audit.record(
+                    uow, tenant_id=tenant, actor="key_x", action="app.created", target=f"app_{number}"
+                )
         with database.tenant(tenant) as uow:
             assert [r.sequence for r in audit.walk(uow, tenant)] == [1, 2, 3, 4, 5]
             assert audit.verify(uow, tenant) is None
@@ -25,7 +27,10 @@ class TestRecord:
         tenant = TenantId.new()
         with database.tenant(tenant) as uow:
             audit.record(uow, tenant_id=tenant, actor="key_x", action="app.created", target="app_1")
-        with pytest.raises(sqlalchemy.exc.ProgrammingError, match="permission denied"), database.system() as uow:
+        with (
+            pytest.raises(sqlalchemy.exc.ProgrammingError, match="permission denied"),
+            database.system() as uow,
+        ):
             uow.session.execute(text("UPDATE audit_event SET actor = 'nobody'"))
 
     def test_another_tenant_sees_no_record(self, database: Database) -> None:

@@ -1,0 +1,150 @@
+"""What the cells report, brought into rows: `python -m controlplane.entrypoints.watcher`.
+
+Level-triggered: every list is taken over whole, every watch event replaces what is known of one object, and an object
+that is gone from a list counts as deleted. Missing an event therefore costs time, never truth.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from sqlalchemy.exc import DBAPIError
+
+from controlplane.capacity import service as capacity
+from controlplane.entrypoints.wakes import WakeReader
+from controlplane.entrypoints.wiring import make_context
+from controlplane.kernel.errors import RempartError
+from controlplane.plumbing.cluster import ClusterGone, ClusterRefused
+from controlplane.plumbing.context import Context
+from controlplane.plumbing.database import UnitOfWork
+from controlplane.plumbing.logging import configure
+from controlplane.plumbing.settings import load_settings
+
+log = structlog.get_logger()
+
+RETRY_SECONDS = 1.0
+# A pause between two passes over a kind whose watch ended, so that a broken server is not hammered.
+RELIST_SECONDS = 0.5
+
+Observe = Callable[[UnitOfWork, Mapping[str, Any]], None]
+Settle = Callable[[UnitOfWork, frozenset[str]], None]
+
+
+@dataclass(slots=True)
+class KindWatcher:
+    """Follows one kind; `known` maps (namespace, name) to the last object seen.
+
+    `settle` is given the names in a whole list: what disappeared while nobody watched is found there.
+    """
+
+    context: Context
+    kind: str
+    observe: Observe
+    forget: Observe
+    settle: Settle
+    stopping: threading.Event
+    known: dict[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
+    is_synced: bool = False
+
+    def run(self) -> None:
+        while not self.stopping.is_set():
+            try:
+                version = self.take_over_list()
+                self.is_synced = True
+                self.follow(version)
+            except ClusterGone:
+                log.info("watch_restarted", kind=self.kind)
+            except (RempartError, ClusterRefused, DBAPIError) as err:
+                log.warning("watch_failed", kind=self.kind, error=repr(err)[:300])
+                self.stopping.wait(RETRY_SECONDS)
+            self.stopping.wait(RELIST_SECONDS)
+
+    def take_over_list(self) -> str:
+        objects, version = self.context.clusters.list(self.kind)
+        listed = {_key(item): item for item in objects}
+        for key in [key for key in self.known if key not in listed]:
+            self._gone(key)
+        for key, item in listed.items():
+            self._seen(key, item)
+        with self.context.database.system() as uow:
+            self.settle(uow, frozenset(name for _, name in listed))
+        return version
+
+    def follow(self, version: str) -> None:
+        for event in self.context.clusters.watch(self.kind, version):
+            if self.stopping.is_set():
+                return
+            if event.type == "BOOKMARK":
+                continue
+            key = _key(event.object)
+            if event.type == "DELETED":
+                self.known[key] = event.object
+                self._gone(key)
+            else:
+                self._seen(key, event.object)
+
+    def _seen(self, key: tuple[str, str], item: Mapping[str, Any]) -> None:
+        before = self.known.get(key)
+        if before is not None and _version(before) == _version(item):
+            return
+        with self.context.database.system() as uow:
+            self.observe(uow, item)
+        self.known[key] = item
+
+    def _gone(self, key: tuple[str, str]) -> None:
+        with self.context.database.system() as uow:
+            self.forget(uow, self.known[key])
+        del self.known[key]
+
+
+def _key(item: Mapping[str, Any]) -> tuple[str, str]:
+    return item["metadata"].get("namespace", ""), item["metadata"]["name"]
+
+
+def _version(item: Mapping[str, Any]) -> str:
+    return str(item["metadata"].get("resourceVersion"))
+
+
+def make_watchers(context: Context, stopping: threading.Event) -> list[KindWatcher]:
+    return [
+        KindWatcher(
+            context,
+            "GPUNodePool",
+            capacity.observe_node_pool,
+            lambda uow, item: capacity.observe_node_pool_gone(uow, item["metadata"]["name"]),
+            capacity.settle_node_pools,
+            stopping,
+        ),
+        KindWatcher(
+            context,
+            "NodeClaim",
+            capacity.observe_node_claim,
+            lambda uow, item: capacity.observe_node_claim_gone(uow, item["metadata"]["name"]),
+            capacity.settle_node_claims,
+            stopping,
+        ),
+    ]
+
+
+def main() -> None:
+    settings = load_settings()
+    configure("watcher", settings.log_level)
+    context = make_context(settings)
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    runners: list[Callable[[], None]] = [watcher.run for watcher in make_watchers(context, stopping)]
+    runners.append(WakeReader(context, stopping).run)
+    threads = [threading.Thread(target=run, daemon=True) for run in runners]
+    for thread in threads:
+        thread.start()
+    stopping.wait()
+
+
+if __name__ == "__main__":
+    main()
