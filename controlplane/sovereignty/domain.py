@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
+from typing import Generic, TypeVar
 
 from controlplane.kernel.ids import CertificationId, HoldingId, LegalEntityId
 from controlplane.kernel.jurisdiction import Country
@@ -141,6 +142,18 @@ class Certification:
     @property
     def is_simulated(self) -> bool:
         return self.framework.endswith(SIMULATED_SUFFIX)
+
+
+T_co = TypeVar("T_co", LegalEntity, Holding, Certification, covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Fact(Generic[T_co]):
+    """A fact with its administration: when its end was recorded, if it was, and its version."""
+
+    value: T_co
+    ended_at: datetime | None
+    version: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,92 @@
+"""Use cases of the sovereignty room: record and end facts, judge places, notice when a judgement changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from controlplane.kernel.ids import LegalEntityId
+from controlplane.plumbing.database import UnitOfWork
+from controlplane.sovereignty import repository
+from controlplane.sovereignty.domain import FactSet, Requirement, SiteFacts, Verdict
+from controlplane.sovereignty.events import VerdictsChanged
+from controlplane.sovereignty.models import VerdictRow
+from controlplane.sovereignty.requirement_rules import dump_requirement, load_requirement
+from controlplane.sovereignty.verdict_rules import judge_sites
+
+# One transaction of the sweep judges this many kept verdicts; the next one goes on where it ended.
+SWEEP_BATCH = 200
+
+
+def evaluate(
+    uow: UnitOfWork, sites: Sequence[SiteFacts], requirement: Requirement, at: datetime
+) -> dict[str, Verdict]:
+    """Judge each site against the requirement by the facts that hold at `at`; changes nothing.
+
+    Works in a tenant's transaction and in a read-only one. Whoever relies on the result calls `keep_verdicts`.
+    """
+    return judge_sites(sites, requirement, load_facts(uow, sites, at), at)
+
+
+def keep_verdicts(
+    uow: UnitOfWork, sites: Sequence[SiteFacts], requirement: Requirement, verdicts: Mapping[str, Verdict]
+) -> None:
+    """Remember verdicts that a placement relies on, so that `verdicts.changed` tells when they change.
+
+    Needs a platform transaction. Sites without a verdict are passed over.
+    """
+    document: dict[str, object] = dict(dump_requirement(requirement))
+    for site in sorted(sites, key=lambda s: s.code):
+        if site.code in verdicts:
+            repository.save_verdict(uow, verdicts[site.code], document, site)
+
+
+def forget_verdicts(uow: UnitOfWork, policy_hash: str) -> None:
+    """Stop watching a policy that nobody relies on any more; platform transaction."""
+    repository.delete_verdicts(uow, policy_hash)
+
+
+def load_facts(uow: UnitOfWork, sites: Sequence[SiteFacts], at: datetime) -> FactSet:
+    entity_ids = {e for site in sites for e in (site.operator_entity_id, site.owner_entity_id) if e is not None}
+    return repository.load_facts(uow, sorted(entity_ids), sorted({site.code for site in sites}), at)
+
+
+def reassess(uow: UnitOfWork, keys: Sequence[str]) -> int:
+    """Judge again the kept verdicts that read facts about these entities and sites; return how many changed."""
+    entity_ids = tuple(key for key in keys if key.startswith(LegalEntityId.prefix + "_"))
+    return _judge_again(uow, repository.list_verdicts_watching(uow, list(keys)), entity_ids)
+
+
+def sweep(uow: UnitOfWork, after: tuple[str, str]) -> tuple[tuple[str, str] | None, int]:
+    """Judge a batch of kept verdicts again, for what the calendar alone changes.
+
+    Returns the key to go on from (None at the end) and how many verdicts changed.
+    """
+    rows = repository.list_verdicts_after(uow, after, SWEEP_BATCH)
+    changed = _judge_again(uow, rows, ())
+    is_last = len(rows) < SWEEP_BATCH
+    return (None if is_last else (rows[-1].policy_hash, rows[-1].site_code)), changed
+
+
+def _judge_again(uow: UnitOfWork, rows: Sequence[VerdictRow], entity_ids: tuple[str, ...]) -> int:
+    by_policy: dict[str, list[VerdictRow]] = {}
+    for row in rows:
+        by_policy.setdefault(row.policy_hash, []).append(row)
+    policies: set[str] = set()
+    site_codes: set[str] = set()
+    count = 0
+    for policy_hash, kept in by_policy.items():
+        requirement = load_requirement(kept[0].requirement)
+        sites = [repository.load_site(row) for row in kept]
+        before = {row.site_code: (row.is_admissible, row.reason_codes) for row in kept}
+        verdicts = evaluate(uow, sites, requirement, uow.now)
+        for site in sites:
+            verdict = verdicts[site.code]
+            repository.save_verdict(uow, verdict, dict(kept[0].requirement), site)
+            if before[site.code] != (verdict.is_admissible, [str(r.code) for r in verdict.reasons]):
+                policies.add(policy_hash)
+                site_codes.add(site.code)
+                count += 1
+    if count:
+        uow.emit(VerdictsChanged(tuple(sorted(site_codes)), tuple(sorted(policies)), entity_ids))
+    return count
