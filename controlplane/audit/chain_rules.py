@@ -56,7 +56,9 @@ def find_break(records: Iterable[AuditRecord], *, expected_head: str | None = No
     for record in records:
         sequence += 1
         if record.sequence != sequence:
-            return ChainBreak(sequence, f"record {sequence} is missing: the next one is numbered {record.sequence}")
+            return ChainBreak(
+                sequence, f"record {sequence} is missing: the next one is numbered {record.sequence}"
+            )
         if record.previous_hash != previous:
             return ChainBreak(sequence, "it does not follow the record before it")
         actual = hash_record(

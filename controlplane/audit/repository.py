@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
@@ -35,6 +35,20 @@ def list_records(uow: UnitOfWork, chain: str, *, after: int, limit: int) -> Sequ
         .order_by(AuditEventRow.sequence)
         .limit(limit)
     )
+    return [to_record(row) for row in rows]
+
+
+def list_newest(
+    uow: UnitOfWork, chain: str, *, before: int | None, limit: int, wanted: Mapping[str, str | None]
+) -> Sequence[AuditRecord]:
+    """Return up to `limit` records, newest first; `wanted` gives columns the value that they must have."""
+    query = select(AuditEventRow).where(AuditEventRow.chain == chain)
+    if before is not None:
+        query = query.where(AuditEventRow.sequence < before)
+    for column, value in wanted.items():
+        if value is not None:
+            query = query.where(AuditEventRow.__table__.c[column] == value)
+    rows = uow.session.scalars(query.order_by(AuditEventRow.sequence.desc()).limit(limit))
     return [to_record(row) for row in rows]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from controlplane.audit import repository
 from controlplane.audit.chain_rules import ChainBreak, find_break, hash_record
-from controlplane.audit.domain import PLATFORM_CHAIN, AuditRecord
+from controlplane.audit.domain import GENESIS_HASH, PLATFORM_CHAIN, AuditRecord
 from controlplane.audit.models import AuditEventRow
 from controlplane.kernel.events import JsonValue
 from controlplane.kernel.ids import TenantId
@@ -74,3 +74,24 @@ def verify(uow: UnitOfWork, tenant_id: TenantId | None) -> ChainBreak | None:
     """Check the stored chain against its head; None when it holds."""
     head = repository.find_head(uow, chain_of(tenant_id))
     return find_break(walk(uow, tenant_id), expected_head=None if head is None else head.hash)
+
+
+def list_newest(
+    uow: UnitOfWork,
+    tenant_id: TenantId | None,
+    *,
+    before: int | None,
+    limit: int,
+    actor: str | None = None,
+    action: str | None = None,
+    target: str | None = None,
+) -> Sequence[AuditRecord]:
+    """Return records from the newest (or the one before `before`) backwards, narrowed by exact values."""
+    wanted = {"actor": actor, "action": action, "target": target}
+    return repository.list_newest(uow, chain_of(tenant_id), before=before, limit=limit, wanted=wanted)
+
+
+def get_head(uow: UnitOfWork, tenant_id: TenantId | None) -> tuple[int, str]:
+    """Return the last record's sequence and hash; (0, genesis) of a chain that has none."""
+    head = repository.find_head(uow, chain_of(tenant_id))
+    return (0, GENESIS_HASH) if head is None else (head.sequence, head.hash)

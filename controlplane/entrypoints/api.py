@@ -80,7 +80,13 @@ def authenticate(request: Request) -> None:
     database: Database = request.app.state.database
     settings: Settings = request.app.state.settings
     with database.system(is_read_only=True) as uow:
-        request.state.principal = identity.authenticate(uow, raw_key.strip(), settings.pepper)
+        principal = identity.authenticate(uow, raw_key.strip(), settings.pepper)
+        now = uow.now
+    request.state.principal = principal
+    recent_uses: identity.RecentUses = request.app.state.recent_uses
+    if recent_uses.is_due(principal.key_id, now):
+        with database.system() as uow:
+            identity.record_use(uow, principal.key_id)
 
 
 def create_app(settings: Settings, database: Database | None = None) -> FastAPI:
@@ -102,6 +108,7 @@ def create_app(settings: Settings, database: Database | None = None) -> FastAPI:
     )
     app.state.database = owned
     app.state.settings = settings
+    app.state.recent_uses = identity.RecentUses()
     app.state.clusters = Clusters(settings.kubeconfig)
     app.add_middleware(BodyLimit)
     app.middleware("http")(_identify)

@@ -4,6 +4,22 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
+from controlplane.audit.api import make_admin_router as make_admin_audit_router
+from controlplane.audit.api import make_router as make_audit_router
+from controlplane.identity.api import router as identity_router
+from controlplane.identity.api_signup import admin_router as admin_signup_router
+from controlplane.identity.api_signup import public_router as signup_router
+from controlplane.identity.service import require
+from controlplane.tenancy.api import make_router as make_tenancy_router
+from controlplane.tenancy.api_admin import make_admin_router as make_admin_tenancy_router
+
 # Reachable without a key: signing up, and nothing else.
-PUBLIC_ROUTERS: tuple[APIRouter, ...] = ()
-ROUTERS: tuple[APIRouter, ...] = ()
+PUBLIC_ROUTERS: tuple[APIRouter, ...] = (signup_router,)
+ROUTERS: tuple[APIRouter, ...] = (
+    make_audit_router(require),
+    make_admin_audit_router(require),
+    make_tenancy_router(require),
+    make_admin_tenancy_router(require),
+    identity_router,
+    admin_signup_router,
+)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from controlplane.capacity import tasks as capacity
+from controlplane.identity import tasks as identity
 from controlplane.plumbing.cluster import Clusters
 from controlplane.plumbing.consumers import Consumer, Consumers
 from controlplane.plumbing.context import Context
@@ -23,10 +24,14 @@ def make_context(settings: Settings) -> Context:
 
 def all_consumers(context: Context) -> Consumers:
     consumers: list[Consumer] = [
+        *identity.consumers(context),
         *capacity.consumers(context),
     ]
     return Consumers(consumers)
 
 
 def all_ticks() -> tuple[Tick, ...]:
-    return (*capacity.TICKS,)
+    return (
+        *identity.TICKS,
+        *capacity.TICKS,
+    )

@@ -11,8 +11,17 @@ from controlplane.kernel.ids import ApiKeyId, ProjectId, TenantId
 from controlplane.kernel.principal import Principal, Role
 
 __all__ = [
-    "Action", "ApiKey", "Authorize", "IssuedKey", "KeyKind", "KeyState", "Principal", "Resource", "Role", "Scope",
-]  # fmt: skip
+    "Action",
+    "ApiKey",
+    "Authorize",
+    "IssuedKey",
+    "KeyKind",
+    "KeyState",
+    "Principal",
+    "Resource",
+    "Role",
+    "Scope",
+]
 
 
 class KeyKind(StrEnum):
@@ -42,7 +51,7 @@ class KeyState(StrEnum):
 class ApiKey:
     """A key as it is known after its creation: everything but the key itself.
 
-    `last_used_at` is coarse: up to a minute older than the last call. `project_id` binds the key to one project.
+    `last_used_at` is coarse: up to a minute older than the last call. `project_id` binds it to one project.
     """
 
     id: ApiKeyId

@@ -1,8 +1,8 @@
 """What an API key looks like, checked offline, and how it is hashed. Pure: random bytes come as an argument.
 
-Form: `rmp_<kind>_<environment>_<30 base62>_<6 base62 CRC32>`. The checksum is CRC32 (zlib) over everything before
-the last underscore, in base62 (digits, upper case, lower case), most significant first, padded with `0`, so that
-a scanner tells a real key from a look-alike without asking anybody. Source: operations.md §1.3.
+Form: `rmp_<kind>_<environment>_<30 base62>_<6 base62 CRC32>`. The checksum is CRC32 (zlib) over everything
+before the last underscore, in base62 (digits, upper case, lower case), most significant first, padded with
+`0`: a scanner tells a real key from a look-alike without asking anybody. Source: operations.md §1.3.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from controlplane.kernel.errors import FieldProblem, InvalidInput
 BASE62: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 RANDOM_LENGTH: Final = 30
 CHECKSUM_LENGTH: Final = 6
-# 23 bytes are 184 bits, more than the 178.6 bits that 30 base62 characters hold: no character is guessable.
+# 256 bits fill the 178.6 bits that 30 base62 characters hold, with no bias that could be measured.
 RANDOM_BYTES: Final = 32
 # Published for secret scanners; `is_well_formed` adds the checksum.
 KEY_PATTERN: Final = r"rmp_[a-z]{3}_[a-z]{4,5}_[0-9A-Za-z]{30}_[0-9A-Za-z]{6}"
@@ -69,7 +69,7 @@ def hash_key(pepper: bytes, text: str) -> str:
 
 
 def decide_scopes(role: Role, wanted: frozenset[Scope] | None) -> frozenset[Scope]:
-    """Return what a new key opens; InvalidInput when its role may not call models or nothing would be opened."""
+    """Return what a new key opens; InvalidInput for none, or for models when its role cannot call them."""
     may_call = Action.OPERATE in MATRIX[(role, Resource.INFERENCE)]
     if wanted is None:
         return frozenset(Scope) if may_call else frozenset({Scope.MANAGE})

@@ -14,7 +14,7 @@ from controlplane.kernel.principal import Role
 
 TABLE: Final = """
                 owner  admin  developer  billing  auditor  viewer  platform
-organization    ru     r      r          ru       r        r       ruo
+organization    ru     r      r          ru       r        r       rcuo
 project         rcud   rcud   r          r        r        r       -
 quota           r      r      r          r        r        r       ru
 api_key         rcud   rcud   -          -        r        -       -

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import ColumnElement, func, or_, select, update
 
 from controlplane.identity.domain import ApiKey, KeyKind, Role, Scope
 from controlplane.identity.models import ApiKeyRow
@@ -65,19 +65,40 @@ def list_keys(uow: UnitOfWork, tenant_id: TenantId, *, after: UUID | None, limit
 
 
 def list_usable(uow: UnitOfWork, scope: Scope, *, limit: int) -> Sequence[tuple[ApiKey, str]]:
-    """Return every tenant's keys that are neither revoked nor expired and hold the scope, with their hashes."""
+    """Return all tenants' keys that are neither revoked nor expired and hold the scope, with their hashes."""
     rows = uow.session.scalars(
         select(ApiKeyRow)
         .where(
             ApiKeyRow.tenant_id.is_not(None),
-            or_(ApiKeyRow.revoked_at.is_(None), ApiKeyRow.revoked_at > uow.now),
-            or_(ApiKeyRow.expires_at.is_(None), ApiKeyRow.expires_at > uow.now),
+            *_live(uow),
             ApiKeyRow.scopes.contains([scope.value]),
         )
         .order_by(ApiKeyRow.id)
         .limit(limit)
     )
     return [(to_key(row), row.hash) for row in rows]
+
+
+def count_live(uow: UnitOfWork, tenant_id: TenantId) -> int:
+    return uow.session.scalar(select(func.count()).where(ApiKeyRow.tenant_id == tenant_id, *_live(uow))) or 0
+
+
+def count_other_owners(uow: UnitOfWork, tenant_id: TenantId, key_id: ApiKeyId) -> int:
+    """Count the tenant's live owner keys of the whole organization besides one, locked against revocation."""
+    rows = uow.session.scalars(
+        select(ApiKeyRow.id)
+        .where(
+            ApiKeyRow.tenant_id == tenant_id,
+            ApiKeyRow.id != key_id,
+            ApiKeyRow.role == Role.OWNER,
+            ApiKeyRow.project_id.is_(None),
+            ApiKeyRow.scopes.contains([Scope.MANAGE.value]),
+            ApiKeyRow.revoked_at.is_(None),
+            *_live(uow),
+        )
+        .with_for_update()
+    )
+    return len(rows.all())
 
 
 def set_revoked_at(uow: UnitOfWork, tenant_id: TenantId, key_id: ApiKeyId, revoked_at: datetime) -> None:
@@ -100,6 +121,13 @@ def touch(uow: UnitOfWork, key_id: ApiKeyId, not_since: datetime) -> bool:
         .returning(ApiKeyRow.id)
     ).scalar_one_or_none()
     return touched is not None
+
+
+def _live(uow: UnitOfWork) -> tuple[ColumnElement[bool], ...]:
+    return (
+        or_(ApiKeyRow.revoked_at.is_(None), ApiKeyRow.revoked_at > uow.now),
+        or_(ApiKeyRow.expires_at.is_(None), ApiKeyRow.expires_at > uow.now),
+    )
 
 
 def _row(uow: UnitOfWork, tenant_id: TenantId, key_id: ApiKeyId) -> ApiKeyRow | None:

@@ -6,14 +6,53 @@ import uuid
 
 from controlplane.identity import access_rules, key_rules, repository
 from controlplane.identity.domain import ApiKey, KeyState, Principal, Role, Scope
-from controlplane.kernel.access import Action, Resource
+from controlplane.identity.recent_uses import RecentUses
+from controlplane.identity.service_keys import (
+    KeyMaker,
+    KeyWish,
+    create_key,
+    get_key,
+    issue_key,
+    list_keys,
+    record_use,
+    register_operator_key,
+    revoke_key,
+    roll_key,
+)
+from controlplane.identity.service_signup import SignedUp, sign_up
+from controlplane.identity.service_snapshot import build_snapshot
+from controlplane.kernel.access import Action, Resource, tenant_of
 from controlplane.kernel.errors import Forbidden, NotFound, Unauthenticated
 from controlplane.kernel.ids import ProjectId, TenantId
 from controlplane.plumbing.database import UnitOfWork
 from controlplane.tenancy import service as tenancy
 from controlplane.tenancy.domain import TenantStatus
 
-# A key that is unknown still has its tenant looked up, so that the answer takes the same way through the database.
+__all__ = [
+    "KeyMaker",
+    "KeyWish",
+    "RecentUses",
+    "SignedUp",
+    "authenticate",
+    "build_snapshot",
+    "create_key",
+    "explain",
+    "get_key",
+    "issue_key",
+    "list_keys",
+    "record_use",
+    "register_operator_key",
+    "require",
+    "require_platform",
+    "require_project",
+    "require_tenant",
+    "revoke_key",
+    "roll_key",
+    "sign_up",
+    "to_principal",
+]
+
+# An unknown key has a tenant looked up too, so that its answer takes the same way through the database.
 _NO_TENANT = TenantId(uuid.UUID(int=0))
 
 
@@ -21,8 +60,8 @@ def authenticate(uow: UnitOfWork, raw_key: str, pepper: bytes) -> Principal:
     """Turn the text of a key into its holder.
 
     `uow` is a platform transaction (the tenant is not known yet) and may be read-only.
-    Errors: Unauthenticated for an unknown, expired or revoked key and for one of a suspended tenant; Forbidden for a
-    key that opens only the gateway. Only who holds a real key learns which of these it is.
+    Errors: Unauthenticated for an unknown, expired or revoked key and for one of a suspended tenant;
+    Forbidden for a key that opens only the gateway. Only who holds a real key learns which of these it is.
     """
     digest = key_rules.hash_key(pepper, raw_key)
     key = repository.find_by_hash(uow, digest)
@@ -36,7 +75,8 @@ def authenticate(uow: UnitOfWork, raw_key: str, pepper: bytes) -> Principal:
         raise Unauthenticated(f"The API key {key.id} has expired; create a new one.")
     if key.tenant_id is not None and status is not TenantStatus.ACTIVE:
         raise Unauthenticated(
-            "The organization of this API key is suspended: its keys are refused until the platform operator resumes it."
+            "The organization of this API key is suspended: "
+            "its keys are refused until the platform operator resumes it."
         )
     if Scope.MANAGE not in key.scopes:
         raise Forbidden("This API key may only call models on the gateway; it lacks the scope 'manage'.")
@@ -47,6 +87,11 @@ def to_principal(key: ApiKey) -> Principal:
     return Principal(key_id=key.id, role=key.role, tenant_id=key.tenant_id, project_id=key.project_id)
 
 
+def explain(principal: Principal, resource: Resource, action: Action) -> access_rules.AccessDecision:
+    """Say whether the caller may, and why."""
+    return access_rules.explain(principal, resource, action)
+
+
 def require(principal: Principal, resource: Resource, action: Action) -> None:
     """Raise Forbidden, with the reason in a sentence, unless the caller may do `action` to `resource`."""
     decision = access_rules.explain(principal, resource, action)
@@ -55,16 +100,14 @@ def require(principal: Principal, resource: Resource, action: Action) -> None:
 
 
 def require_platform(principal: Principal) -> None:
-    """Raise Forbidden unless the caller is the platform operator: the first line of handlers under /v1/admin."""
+    """Raise Forbidden unless the caller is the platform operator: first line of handlers under /v1/admin."""
     if principal.role is not Role.PLATFORM or principal.tenant_id is not None:
         raise Forbidden("Only the platform operator may do this.")
 
 
 def require_tenant(principal: Principal) -> TenantId:
     """Return the caller's tenant; Forbidden for the platform operator, who has none."""
-    if principal.tenant_id is None:
-        raise Forbidden("This belongs to an organization: use one of its API keys.")
-    return principal.tenant_id
+    return tenant_of(principal)
 
 
 def require_project(principal: Principal, project_id: ProjectId) -> None:

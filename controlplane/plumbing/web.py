@@ -6,6 +6,7 @@ Sources: RFC 9457 (problem+json), RFC 9110 §8.8.3 and §13 (ETag, If-Match), RF
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Annotated, Any, TypeVar
 
 import orjson
@@ -125,10 +126,12 @@ class Edge:
         *,
         status: int = 200,
         etag: Callable[[Any], int | None] | None = None,
+        redact: Callable[[Any], BaseModel] | None = None,
     ) -> Response:
         """Run a change and answer with its result; honours `Idempotency-Key` on POST.
 
-        The stored answer, the rows, the audit line and the events commit together or not at all.
+        The stored answer, the rows, the audit line and the events commit together or not at all. `redact` takes
+        what is shown once out of the answer that is stored: a repeated request does not see it again.
         """
         key = self.request.headers.get("Idempotency-Key") if self.request.method == "POST" else None
         scope = self._scope()
@@ -145,7 +148,10 @@ class Edge:
                 etag=None if etag is None or result is None else f'"{etag(result)}"',
             )
             if key is not None:
-                store_response(uow, scope, key, request_hash, stored)
+                kept = stored
+                if redact is not None and result is not None:
+                    kept = replace(stored, body=redact(result).model_dump_json(by_alias=True).encode())
+                store_response(uow, scope, key, request_hash, kept)
         return _respond(stored)
 
     def answer(self, result: BaseModel, version: int | None = None) -> Response:

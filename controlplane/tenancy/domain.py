@@ -30,7 +30,7 @@ TRANSITIONS = TransitionTable(
 
 
 class QuotaName(StrEnum):
-    """What is limited for each tenant. GPUS counts what its instances may hold at once, over all datacenters."""
+    """What is limited for each tenant. GPUS counts what its instances may hold at once, everywhere."""
 
     PROJECTS = "projects"
     SERVICES = "services"
@@ -50,7 +50,7 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class BillingParty:
-    """Who is invoiced (EN 16931 BG-7). `siren` is required in France; `vat_id` is the number with its country."""
+    """Who is invoiced (EN 16931 BG-7). `siren` is required in France; `vat_id` starts with its country."""
 
     legal_name: str
     country: str
@@ -75,7 +75,7 @@ class Tenant:
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """`is_default` marks the project that was made with the tenant: keys bound to no project call models in it."""
+    """`is_default`: made with the tenant; keys that are bound to no project call models in this one."""
 
     id: ProjectId
     tenant_id: TenantId
@@ -89,7 +89,7 @@ class Project:
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """One limit as it binds a tenant; `is_default` is false where the platform operator set it for this tenant."""
+    """One limit as it binds a tenant; `is_default` is false where the operator set it for this tenant."""
 
     name: QuotaName
     limit: int

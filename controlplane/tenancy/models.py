@@ -1,4 +1,4 @@
-"""Rows of the tenancy room. A tenant's own id is its `tenant_id`, so that row-level security reads one column."""
+"""Rows of the tenancy room. A tenant's id is its `tenant_id`, so that row-level security reads one column."""
 
 from __future__ import annotations
 

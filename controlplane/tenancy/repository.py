@@ -22,6 +22,49 @@ from controlplane.tenancy.domain import (
 from controlplane.tenancy.models import ProjectRow, QuotaDefaultRow, QuotaRow, TenantRow
 
 
+def add_tenant(uow: UnitOfWork, tenant: Tenant) -> None:
+    row = TenantRow(
+        id=tenant.id,
+        name=tenant.name,
+        status=tenant.status,
+        suspension_reason=tenant.suspension_reason,
+        version=tenant.version,
+        created_at=tenant.created_at,
+        updated_at=tenant.updated_at,
+    )
+    set_billing_party(row, tenant.billing_party)
+    uow.session.add(row)
+    uow.session.flush()
+
+
+def set_billing_party(row: TenantRow, party: BillingParty) -> None:
+    row.legal_name = party.legal_name
+    row.country = party.country
+    row.siren = party.siren
+    row.vat_id = party.vat_id
+    row.address_line1 = party.address.line1
+    row.address_line2 = party.address.line2
+    row.postal_code = party.address.postal_code
+    row.city = party.address.city
+    row.address_country = party.address.country
+
+
+def add_project(uow: UnitOfWork, project: Project) -> None:
+    uow.session.add(
+        ProjectRow(
+            id=project.id,
+            tenant_id=project.tenant_id,
+            name=project.name,
+            description=project.description,
+            is_default=project.is_default,
+            version=project.version,
+            created_at=project.created_at,
+            updated_at=project.updated_at,
+        )
+    )
+    uow.session.flush()
+
+
 def find_tenant(uow: UnitOfWork, tenant_id: TenantId) -> Tenant | None:
     row = uow.session.get(TenantRow, tenant_id)
     return None if row is None else to_tenant(row)
@@ -54,22 +97,14 @@ def list_tenants(uow: UnitOfWork, *, after: UUID | None, limit: int) -> Sequence
     return [to_tenant(row) for row in uow.session.scalars(query.order_by(TenantRow.id.desc()).limit(limit))]
 
 
-def list_active_default_projects(
-    uow: UnitOfWork, tenant_ids: Sequence[TenantId]
-) -> dict[TenantId, ProjectId]:
-    """Return the default project of those tenants that are active."""
-    if not tenant_ids:
-        return {}
+def list_active_default_projects(uow: UnitOfWork) -> dict[TenantId, ProjectId]:
+    """Return the default project of each tenant that is active."""
     rows = uow.session.execute(
         select(ProjectRow.tenant_id, ProjectRow.id)
         .join(TenantRow, TenantRow.id == ProjectRow.tenant_id)
-        .where(
-            ProjectRow.is_default,
-            TenantRow.status == TenantStatus.ACTIVE,
-            ProjectRow.tenant_id.in_(tenant_ids),
-        )
+        .where(ProjectRow.is_default, TenantRow.status == TenantStatus.ACTIVE)
     )
-    return {tenant_id: project_id for tenant_id, project_id in rows}
+    return {row.tenant_id: row.id for row in rows}
 
 
 def find_project(uow: UnitOfWork, tenant_id: TenantId, project_id: ProjectId) -> Project | None:

@@ -1,12 +1,92 @@
-"""Use cases of tenants: read, change the billing party, suspend and resume, projects, quotas."""
+"""Use cases of tenants: create, read, change the billing party, suspend and resume; limits."""
 
 from __future__ import annotations
 
-from controlplane.kernel.errors import NotFound
+from collections.abc import Callable, Sequence
+from uuid import UUID
+
+from sqlalchemy.exc import IntegrityError
+
+from controlplane.audit import service as audit
+from controlplane.kernel.errors import Conflict, FieldProblem, InvalidInput, NotFound, QuotaExceeded
 from controlplane.kernel.ids import ProjectId, TenantId
+from controlplane.plumbing.cursors import Page
 from controlplane.plumbing.database import UnitOfWork
+from controlplane.plumbing.versions import check_version
 from controlplane.tenancy import repository
-from controlplane.tenancy.domain import Project, Tenant, TenantStatus
+from controlplane.tenancy.domain import (
+    TRANSITIONS,
+    BillingParty,
+    Project,
+    Quota,
+    QuotaName,
+    Tenant,
+    TenantStatus,
+    TenantTrigger,
+)
+from controlplane.tenancy.events import BillingPartyChanged, TenantCreated, TenantResumed, TenantSuspended
+from controlplane.tenancy.models import TenantRow
+from controlplane.tenancy.party_rules import check_billing_party
+from controlplane.tenancy.service_projects import (
+    count_projects,
+    create_project,
+    delete_project,
+    get_project,
+    list_projects,
+    update_project,
+)
+
+__all__ = [
+    "change_billing_party",
+    "check_quota",
+    "count_projects",
+    "create_counted_project",
+    "create_project",
+    "create_tenant",
+    "delete_project",
+    "find_status",
+    "get_project",
+    "get_tenant",
+    "list_calling_projects",
+    "list_projects",
+    "list_quotas",
+    "list_tenants",
+    "resume",
+    "set_quota",
+    "suspend",
+    "update_project",
+]
+
+# More GPUs, services or projects than any site has is a typing mistake.
+QUOTA_LIMIT_MAX = 1_000_000
+
+
+def create_tenant(uow: UnitOfWork, name: str, party: BillingParty, *, actor: str) -> Tenant:
+    """Create a tenant (platform transaction); Conflict when the name is taken, InvalidInput for a bad party."""
+    check_billing_party(party)
+    if repository.is_name_taken(uow, name):
+        raise _name_taken(name)
+    tenant = Tenant(
+        id=TenantId.new(),
+        name=name,
+        status=TenantStatus.ACTIVE,
+        suspension_reason=None,
+        billing_party=party,
+        version=1,
+        created_at=uow.now,
+        updated_at=uow.now,
+    )
+    try:
+        repository.add_tenant(uow, tenant)
+    except IntegrityError as err:
+        # Two sign-ups met between the look and the insert; the database decides.
+        raise _name_taken(name) from err
+    audit.record(
+        uow, tenant_id=tenant.id, actor=actor, action="organization.created", target=str(tenant.id),
+        detail={"name": name, "country": party.country},
+    )  # fmt: skip
+    uow.emit(TenantCreated(tenant.id))
+    return tenant
 
 
 def find_status(uow: UnitOfWork, tenant_id: TenantId) -> TenantStatus | None:
@@ -17,12 +97,129 @@ def find_status(uow: UnitOfWork, tenant_id: TenantId) -> TenantStatus | None:
 def get_tenant(uow: UnitOfWork, tenant_id: TenantId) -> Tenant:
     tenant = repository.find_tenant(uow, tenant_id)
     if tenant is None:
-        raise NotFound(f"There is no organization {tenant_id}.")
+        raise _no_tenant(tenant_id)
     return tenant
 
 
-def get_project(uow: UnitOfWork, tenant_id: TenantId, project_id: ProjectId) -> Project:
-    project = repository.find_project(uow, tenant_id, project_id)
-    if project is None:
-        raise NotFound(f"There is no project {project_id}.")
-    return project
+def list_tenants(uow: UnitOfWork, *, after: UUID | None, limit: int) -> Page[Tenant]:
+    return Page.of(
+        repository.list_tenants(uow, after=after, limit=limit + 1), limit, lambda tenant: tenant.id.value
+    )
+
+
+def change_billing_party(
+    uow: UnitOfWork,
+    tenant_id: TenantId,
+    change: Callable[[BillingParty], BillingParty],
+    *,
+    expected_version: int,
+    actor: str,
+) -> Tenant:
+    """Replace the billing party by `change` of the present one; invoices issued before keep what they say."""
+    row = _lock(uow, tenant_id)
+    check_version(row.version, expected_version)
+    party = change(repository.to_tenant(row).billing_party)
+    check_billing_party(party)
+    repository.set_billing_party(row, party)
+    _mark_changed(uow, row)
+    audit.record(
+        uow, tenant_id=tenant_id, actor=actor, action="billing_party.changed", target=str(tenant_id),
+        detail={"version": row.version, "country": party.country},
+    )  # fmt: skip
+    uow.emit(BillingPartyChanged(tenant_id))
+    return repository.to_tenant(row)
+
+
+def suspend(uow: UnitOfWork, tenant_id: TenantId, reason: str, *, actor: str) -> Tenant:
+    """Refuse all keys of a tenant from now on; IllegalTransition when it is suspended already."""
+    row = _lock(uow, tenant_id)
+    row.status = TRANSITIONS.next(TenantStatus(row.status), TenantTrigger.SUSPEND)
+    row.suspension_reason = reason
+    _mark_changed(uow, row)
+    _record_operator_act(uow, tenant_id, actor, "organization.suspended", reason)
+    uow.emit(TenantSuspended(tenant_id))
+    return repository.to_tenant(row)
+
+
+def resume(uow: UnitOfWork, tenant_id: TenantId, *, actor: str) -> Tenant:
+    row = _lock(uow, tenant_id)
+    row.status = TRANSITIONS.next(TenantStatus(row.status), TenantTrigger.RESUME)
+    row.suspension_reason = None
+    _mark_changed(uow, row)
+    _record_operator_act(uow, tenant_id, actor, "organization.resumed", "")
+    uow.emit(TenantResumed(tenant_id))
+    return repository.to_tenant(row)
+
+
+def list_quotas(uow: UnitOfWork, tenant_id: TenantId) -> Sequence[Quota]:
+    return repository.list_quotas(uow, tenant_id)
+
+
+def set_quota(uow: UnitOfWork, tenant_id: TenantId, name: QuotaName, limit: int, *, actor: str) -> Quota:
+    """Give a tenant a limit of its own (platform transaction); what exceeds a lowered limit keeps running."""
+    if not 0 <= limit <= QUOTA_LIMIT_MAX:
+        problem = FieldProblem("limit", f"must lie between 0 and {QUOTA_LIMIT_MAX}")
+        raise InvalidInput("The limit is not possible.", fields=(problem,))
+    get_tenant(uow, tenant_id)
+    repository.set_quota(uow, tenant_id, name, limit)
+    _record_operator_act(uow, tenant_id, actor, "quota.changed", f"{name}={limit}")
+    return Quota(name, limit, is_default=False)
+
+
+def check_quota(uow: UnitOfWork, name: QuotaName, count_used: Callable[[], int], wanted: int = 1) -> None:
+    """Raise QuotaExceeded when `wanted` more of something would pass the limit of the transaction's tenant.
+
+    Other transactions that check the same quota wait until this one ends, so that `count_used` stays true.
+    """
+    repository.lock_quota(uow, uow.tenant, name)
+    limit = next(quota.limit for quota in list_quotas(uow, uow.tenant) if quota.name is name)
+    used = count_used()
+    if used + wanted > limit:
+        raise QuotaExceeded(
+            f"The organization may have {limit} {name} and has {used}; {wanted} more would pass the limit."
+        )
+
+
+def create_counted_project(
+    uow: UnitOfWork, tenant_id: TenantId, name: str, description: str, *, actor: str
+) -> Project:
+    """Create a project within the tenant's limit."""
+    check_quota(uow, QuotaName.PROJECTS, lambda: count_projects(uow, tenant_id))
+    return create_project(uow, tenant_id, name, description, actor=actor)
+
+
+def list_calling_projects(uow: UnitOfWork) -> dict[TenantId, ProjectId]:
+    """Return the default project of every active tenant (platform transaction)."""
+    return repository.list_active_default_projects(uow)
+
+
+def _lock(uow: UnitOfWork, tenant_id: TenantId) -> TenantRow:
+    row = repository.lock_tenant(uow, tenant_id)
+    if row is None:
+        raise _no_tenant(tenant_id)
+    return row
+
+
+def _mark_changed(uow: UnitOfWork, row: TenantRow) -> None:
+    row.version += 1
+    row.updated_at = uow.now
+    uow.session.flush()
+
+
+def _record_operator_act(uow: UnitOfWork, tenant_id: TenantId, actor: str, action: str, reason: str) -> None:
+    """The operator's acts on a tenant stand in both chains: the tenant sees them, and so does the platform."""
+    for chain in (tenant_id, None):
+        audit.record(
+            uow, tenant_id=chain, actor=actor, action=action, target=str(tenant_id), detail={"reason": reason}
+        )
+
+
+def _no_tenant(tenant_id: TenantId) -> NotFound:
+    return NotFound(f"There is no organization {tenant_id}.")
+
+
+def _name_taken(name: str) -> Conflict:
+    return Conflict(
+        f"The organization name '{name}' is taken; choose another one.",
+        fields=(FieldProblem("organization.name", "is taken", "taken"),),
+    )

@@ -1,0 +1,86 @@
+"""Make the platform operator's key: `python -m controlplane.entrypoints.seed --admin-key-file PATH`.
+
+Safe to run again, at any point: the file is the truth. Without it, a key is made and written (mode 0600); then
+the key is registered unless the database knows it. Nothing of the key is printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import secrets
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from controlplane.identity import key_rules
+from controlplane.identity import service as identity
+from controlplane.identity.domain import KeyKind
+from controlplane.kernel.errors import RempartError
+from controlplane.plumbing.database import Database
+from controlplane.plumbing.settings import Settings, load_settings
+
+FILE_VARIABLE = "REMPART_ADMIN_KEY_FILE"
+# A key has 53 characters; a larger file is something else, and is not read into memory.
+FILE_BYTES_MAX = 256
+
+
+def seed(settings: Settings, database: Database, path: Path) -> bool:
+    """Return True when the key was registered now, False when all was in place.
+
+    Errors: InvalidInput when the file holds no operator key, Conflict when its key was revoked.
+    """
+    if not path.exists():
+        environment = "live" if settings.environment == "production" else "local"
+        random = secrets.token_bytes(key_rules.RANDOM_BYTES)
+        write_key(path, key_rules.build_key(KeyKind.ADM, environment, random))
+    with path.open(encoding="utf-8") as stream:
+        key = stream.read(FILE_BYTES_MAX).strip()
+    with database.system() as uow:
+        return identity.register_operator_key(uow, key, settings.pepper)
+
+
+def write_key(path: Path, key: str) -> None:
+    """Write the whole file or none of it, readable by its owner alone from its first moment on."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(key + "\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+        # A link fails where another run was first; a rename would throw that run's key away.
+        os.link(draft, path)
+    except FileExistsError:
+        return
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="Make and register the platform operator's key.")
+    given_by_environment = os.environ.get(FILE_VARIABLE)
+    parser.add_argument(
+        "--admin-key-file",
+        type=Path,
+        default=Path(given_by_environment) if given_by_environment else None,
+        required=not given_by_environment,
+        help=f"where the key stands or is written (default: {FILE_VARIABLE})",
+    )
+    path: Path = parser.parse_args(arguments).admin_key_file
+    settings = load_settings()
+    database = Database(settings)
+    try:
+        is_new = seed(settings, database, path)
+    except RempartError as err:
+        sys.stderr.write(f"{path}: {err.message}\n")
+        return 1
+    finally:
+        database.dispose()
+    sys.stdout.write(f"The operator's key in {path} is {'registered now' if is_new else 'known'}.\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,87 @@
+"""REST of signing up: the one operation that needs no key, and the operator's own way to the same end."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+from pydantic import Field
+
+from controlplane.identity import service
+from controlplane.identity.api import key_maker
+from controlplane.identity.domain import Action, Resource
+from controlplane.identity.schemas import ApiKeyCreatedShape
+from controlplane.kernel.errors import Forbidden
+from controlplane.plumbing.web import EdgeDep, Problem, WireModel
+from controlplane.tenancy.schemas import (
+    OrganizationCreate,
+    OrganizationShape,
+    ProjectShape,
+    Slug,
+)
+
+public_router = APIRouter(prefix="/v1", tags=["sign-up"])
+admin_router = APIRouter(prefix="/v1/admin/organizations", tags=["admin: organizations"])
+
+
+class FirstProject(WireModel):
+    name: Slug = Field(default="default", description="Name of the first project.", examples=["default"])
+
+
+class SignupRequest(WireModel):
+    organization: OrganizationCreate = Field(description="The organization and its billing party.")
+    project: FirstProject = Field(default=FirstProject(), description="Its first project.")
+
+
+class SignupAnswer(WireModel):
+    organization: OrganizationShape = Field(description="The new organization.")
+    project: ProjectShape = Field(description="Its first and default project.")
+    api_key: ApiKeyCreatedShape = Field(description="Its owner's key; copy the secret now.")
+
+    @classmethod
+    def of(cls, signed_up: service.SignedUp) -> SignupAnswer:
+        return cls(
+            organization=OrganizationShape.of(signed_up.tenant),
+            project=ProjectShape.of(signed_up.project),
+            api_key=ApiKeyCreatedShape.of_issued(signed_up.key, signed_up.tenant.created_at),
+        )
+
+    def redacted(self) -> SignupAnswer:
+        return self.model_copy(update={"api_key": self.api_key.model_copy(update={"secret": None})})
+
+
+@public_router.post(
+    "/signup", operation_id="sign_up", summary="Create an organization, a project and an owner's key",
+    status_code=201, response_model=SignupAnswer,
+    responses={status: {"model": Problem} for status in (403, 409, 422)},
+)  # fmt: skip
+def sign_up(body: SignupRequest, edge: EdgeDep) -> Response:
+    if not edge.settings.is_signup_open:
+        raise Forbidden("Signing up is closed on this platform; ask its operator for an organization.")
+    return _create(body, edge, "signup")
+
+
+@admin_router.post(
+    "", operation_id="admin_create_organization", summary="Create an organization for somebody",
+    status_code=201, response_model=SignupAnswer,
+)  # fmt: skip
+def create_organization(body: SignupRequest, edge: EdgeDep) -> Response:
+    service.require_platform(edge.principal)
+    service.require(edge.principal, Resource.ORGANIZATION, Action.CREATE)
+    return _create(body, edge, edge.principal.actor)
+
+
+def _create(body: SignupRequest, edge: EdgeDep, actor: str) -> Response:
+    maker = key_maker(edge.settings)
+    return edge.write(
+        lambda uow: SignupAnswer.of(
+            service.sign_up(
+                uow,
+                body.organization.name,
+                body.organization.to_party(),
+                body.project.name,
+                maker,
+                actor=actor,
+            )
+        ),
+        status=201,
+        redact=SignupAnswer.redacted,
+    )

@@ -1,0 +1,198 @@
+"""Use cases of API keys: create, list, revoke, roll; the operator's key; a key's use."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from uuid import UUID
+
+from controlplane.audit import service as audit
+from controlplane.identity import access_rules, key_rules, repository
+from controlplane.identity.domain import ApiKey, IssuedKey, KeyKind, KeyState, Principal, Role, Scope
+from controlplane.identity.events import ApiKeyChanged
+from controlplane.identity.recent_uses import USE_RECORDED_EACH
+from controlplane.kernel.errors import Conflict, FieldProblem, Forbidden, InvalidInput, NotFound
+from controlplane.kernel.ids import ApiKeyId, ProjectId, TenantId
+from controlplane.plumbing.cursors import Page
+from controlplane.plumbing.database import UnitOfWork
+from controlplane.tenancy import service as tenancy
+
+# A leak of keys would show as thousands; people and services of one tenant need some tens.
+KEYS_PER_TENANT_MAX = 500
+
+
+@dataclass(frozen=True, slots=True)
+class KeyMaker:
+    """What making a key needs from the process: the pepper, and `live` or `local` for the key's text."""
+
+    pepper: bytes
+    environment: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeyWish:
+    """What a caller wants a key to be; `scopes` None means all that the role allows."""
+
+    name: str
+    role: Role
+    kind: KeyKind = KeyKind.SVC
+    project_id: ProjectId | None = None
+    scopes: frozenset[Scope] | None = None
+    expires_in_days: int = key_rules.EXPIRES_IN_DAYS_DEFAULT
+
+
+def create_key(uow: UnitOfWork, principal: Principal, wish: KeyWish, maker: KeyMaker) -> IssuedKey:
+    """Make a key of the caller's tenant.
+
+    Errors: Forbidden for a role stronger than the caller's, InvalidInput for scopes or a life that cannot be,
+    NotFound for a project that is not the tenant's, Conflict beyond KEYS_PER_TENANT_MAX.
+    """
+    if wish.role is Role.PLATFORM or wish.kind is KeyKind.ADM:
+        problem = FieldProblem("role", "belongs to the platform operator")
+        raise InvalidInput("An organization has no platform keys.", fields=(problem,))
+    if not access_rules.may_grant(principal.role, wish.role):
+        raise Forbidden(f"A key with the role {principal.role} cannot make one with the role {wish.role}.")
+    return issue_key(uow, uow.tenant, wish, maker, actor=principal.actor)
+
+
+def issue_key(
+    uow: UnitOfWork, tenant_id: TenantId, wish: KeyWish, maker: KeyMaker, *, actor: str
+) -> IssuedKey:
+    """Make a key of a tenant without asking who wants it: for sign-up, and after `create_key` has asked."""
+    scopes = key_rules.decide_scopes(wish.role, wish.scopes)
+    expires_at = key_rules.decide_expiry(uow.now, wish.expires_in_days)
+    if wish.project_id is not None:
+        tenancy.get_project(uow, tenant_id, wish.project_id)
+    if repository.count_live(uow, tenant_id) >= KEYS_PER_TENANT_MAX:
+        raise Conflict(f"The organization has {KEYS_PER_TENANT_MAX} live keys already; revoke some first.")
+    secret = key_rules.build_key(wish.kind, maker.environment, secrets.token_bytes(key_rules.RANDOM_BYTES))
+    key = ApiKey(
+        id=ApiKeyId.new(),
+        tenant_id=tenant_id,
+        project_id=wish.project_id,
+        name=wish.name,
+        kind=wish.kind,
+        role=wish.role,
+        scopes=scopes,
+        last_four=secret[-4:],
+        created_at=uow.now,
+        created_by=actor,
+        expires_at=expires_at,
+        revoked_at=None,
+        last_used_at=None,
+    )
+    repository.add(uow, key, key_rules.hash_key(maker.pepper, secret))
+    _record(uow, key, actor, "api_key.created")
+    return IssuedKey(key, secret)
+
+
+def get_key(uow: UnitOfWork, tenant_id: TenantId, key_id: ApiKeyId) -> ApiKey:
+    key = repository.find(uow, tenant_id, key_id)
+    if key is None:
+        raise _no_key(key_id)
+    return key
+
+
+def list_keys(uow: UnitOfWork, tenant_id: TenantId, *, after: UUID | None, limit: int) -> Page[ApiKey]:
+    rows = repository.list_keys(uow, tenant_id, after=after, limit=limit + 1)
+    return Page.of(rows, limit, lambda key: key.id.value)
+
+
+def revoke_key(uow: UnitOfWork, principal: Principal, key_id: ApiKeyId) -> ApiKey:
+    """Refuse a key from now on; again is the same. Conflict for the last key of an owner."""
+    key = _lock_grantable(uow, principal, key_id)
+    if key.state(uow.now) is KeyState.REVOKED:
+        return key
+    _keep_an_owner(uow, key)
+    repository.set_revoked_at(uow, uow.tenant, key_id, uow.now)
+    _record(uow, key, principal.actor, "api_key.revoked")
+    return replace(key, revoked_at=uow.now)
+
+
+def roll_key(
+    uow: UnitOfWork, principal: Principal, key_id: ApiKeyId, overlap_hours: int, maker: KeyMaker
+) -> tuple[IssuedKey, ApiKey]:
+    """Make a key like this one and end this one after the overlap; return the new and the old."""
+    if not 0 <= overlap_hours <= key_rules.OVERLAP_HOURS_MAX:
+        raise InvalidInput(f"The overlap lies between 0 and {key_rules.OVERLAP_HOURS_MAX} hours.")
+    old = _lock_grantable(uow, principal, key_id)
+    if old.state(uow.now) is not KeyState.ACTIVE or old.revoked_at is not None:
+        raise Conflict("Only an active key that was not rolled before can be rolled; create a new one.")
+    assert old.expires_at is not None
+    lifetime = min((old.expires_at - old.created_at).days, key_rules.EXPIRES_IN_DAYS_MAX)
+    wish = KeyWish(old.name, old.role, old.kind, old.project_id, old.scopes, max(1, lifetime))
+    issued = issue_key(uow, uow.tenant, wish, maker, actor=principal.actor)
+    ends_at = uow.now + timedelta(hours=overlap_hours)
+    repository.set_revoked_at(uow, uow.tenant, key_id, ends_at)
+    _record(uow, old, principal.actor, "api_key.rolled")
+    return issued, replace(old, revoked_at=ends_at)
+
+
+def register_operator_key(uow: UnitOfWork, secret: str, pepper: bytes) -> bool:
+    """Make a text the platform operator's key; False when it is that already (platform transaction).
+
+    Errors: InvalidInput for a text that is no operator key, Conflict for one that was revoked.
+    """
+    if not key_rules.is_well_formed(secret) or not secret.startswith(f"rmp_{KeyKind.ADM}_"):
+        raise InvalidInput("The text is not an operator key (rmp_adm_…).")
+    digest = key_rules.hash_key(pepper, secret)
+    known = repository.find_by_hash(uow, digest)
+    if known is not None:
+        if known.state(uow.now) is not KeyState.ACTIVE:
+            raise Conflict(
+                f"The operator key {known.id} has been revoked; remove the file to make a new one."
+            )
+        return False
+    key = ApiKey(
+        id=ApiKeyId.new(),
+        tenant_id=None,
+        project_id=None,
+        name="platform operator",
+        kind=KeyKind.ADM,
+        role=Role.PLATFORM,
+        scopes=frozenset({Scope.MANAGE}),
+        last_four=secret[-4:],
+        created_at=uow.now,
+        created_by="seed",
+        expires_at=None,
+        revoked_at=None,
+        last_used_at=None,
+    )
+    repository.add(uow, key, digest)
+    _record(uow, key, "seed", "api_key.created")
+    return True
+
+
+def record_use(uow: UnitOfWork, key_id: ApiKeyId) -> None:
+    """Note that a key was used, at most once in USE_RECORDED_EACH over all processes (platform transaction)."""
+    repository.touch(uow, key_id, uow.now - USE_RECORDED_EACH)
+
+
+def _lock_grantable(uow: UnitOfWork, principal: Principal, key_id: ApiKeyId) -> ApiKey:
+    key = repository.find_for_update(uow, uow.tenant, key_id)
+    if key is None:
+        raise _no_key(key_id)
+    if not access_rules.may_grant(principal.role, key.role):
+        raise Forbidden(f"A key with the role {principal.role} cannot change one with the role {key.role}.")
+    return key
+
+
+def _keep_an_owner(uow: UnitOfWork, key: ApiKey) -> None:
+    """Without any owner's key nobody could make keys any more."""
+    if key.role is not Role.OWNER or key.project_id is not None or Scope.MANAGE not in key.scopes:
+        return
+    if repository.count_other_owners(uow, uow.tenant, key.id) == 0:
+        raise Conflict("This is the organization's last owner key; create or roll one first.")
+
+
+def _record(uow: UnitOfWork, key: ApiKey, actor: str, action: str) -> None:
+    audit.record(
+        uow, tenant_id=key.tenant_id, actor=actor, action=action, target=str(key.id),
+        detail={"role": key.role.value, "kind": key.kind.value, "name": key.name},
+    )  # fmt: skip
+    uow.emit(ApiKeyChanged(key.id, key.tenant_id))
+
+
+def _no_key(key_id: ApiKeyId) -> NotFound:
+    return NotFound(f"There is no API key {key_id}.")

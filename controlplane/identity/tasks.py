@@ -1,0 +1,28 @@
+"""Effects of the identity room: the key snapshot for gateways."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from controlplane.identity import service
+from controlplane.plumbing.consumers import Consumer, Event
+from controlplane.plumbing.context import Context
+from controlplane.plumbing.redis import KEYS_KEY, publish_snapshot
+from controlplane.plumbing.schedule import Tick
+
+# docs/contracts.md: a writer re-asserts its Redis keys at least every 5 s; also how soon an expiry shows.
+PUBLISH_KEYS = Tick("identity.publish_keys", 5)
+TICKS = (PUBLISH_KEYS,)
+
+_TOPICS = frozenset(
+    {"api_key.changed", "tenant.suspended", "tenant.resumed", "project.deleted", PUBLISH_KEYS.topic}
+)
+
+
+def consumers(context: Context) -> tuple[Consumer, ...]:
+    def publish_keys(_: Event) -> None:
+        with context.database.system(is_read_only=True) as uow:
+            snapshot = service.build_snapshot(uow, datetime.now(UTC))
+        publish_snapshot(context.redis, KEYS_KEY, snapshot)
+
+    return (Consumer("identity.publish_keys", _TOPICS, effect=publish_keys),)

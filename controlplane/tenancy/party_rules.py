@@ -1,0 +1,130 @@
+"""Company numbers checked without asking anybody: SIREN by its check digit, VAT numbers by their form.
+
+Sources: SIREN: Luhn (ISO/IEC 7812-1 annex B), as INSEE uses it; the sum-of-digits exception of La Poste concerns
+its SIRET numbers only, its SIREN 356000000 passes Luhn. FR key: CGI ann. II art. 242 (12 + 3 × (SIREN mod 97))
+mod 97. Other formats: European Commission, VIES, "What is the format of a VAT number?". Whether a number is
+*registered* only VIES or INSEE can say.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from controlplane.kernel.errors import FieldProblem, InvalidInput
+from controlplane.kernel.jurisdiction import EU, Country
+from controlplane.tenancy.domain import BillingParty
+
+_SIREN = re.compile(r"[0-9]{9}")
+# An identifier of a business outside the Union has no form that we could know.
+_FOREIGN = re.compile(r"[0-9A-Z]{2,16}")
+_FORMATS: Final = {
+    "AT": r"U[0-9]{8}",
+    "BE": r"[01][0-9]{9}",
+    "BG": r"[0-9]{9,10}",
+    "CY": r"[0-9]{8}[A-Z]",
+    "CZ": r"[0-9]{8,10}",
+    "DE": r"[0-9]{9}",
+    "DK": r"[0-9]{8}",
+    "EE": r"[0-9]{9}",
+    "EL": r"[0-9]{9}",
+    "ES": r"[A-Z][0-9]{7}[0-9A-Z]|[0-9]{8}[A-Z]",
+    "FI": r"[0-9]{8}",
+    "FR": r"[0-9A-HJ-NP-Z]{2}[0-9]{9}",
+    "HR": r"[0-9]{11}",
+    "HU": r"[0-9]{8}",
+    "IE": r"[0-9]{7}[A-W][A-I]?|[0-9][0-9A-Z+*][0-9]{5}[A-W]",
+    "IT": r"[0-9]{11}",
+    "LT": r"[0-9]{9}|[0-9]{12}",
+    "LU": r"[0-9]{8}",
+    "LV": r"[0-9]{11}",
+    "MT": r"[0-9]{8}",
+    "NL": r"[0-9A-Z+*]{10}[0-9]{2}",
+    "PL": r"[0-9]{10}",
+    "PT": r"[0-9]{9}",
+    "RO": r"[0-9]{2,10}",
+    "SE": r"[0-9]{12}",
+    "SI": r"[0-9]{8}",
+    "SK": r"[0-9]{10}",
+}
+# Greece writes EL in VAT numbers; Monaco is inside French VAT.
+_VAT_PREFIX: Final = {"GR": "EL", "MC": "FR"}
+
+
+def is_valid_siren(text: str) -> bool:
+    """Nine digits whose Luhn sum is a multiple of ten, and not all zero."""
+    if _SIREN.fullmatch(text) is None or text == "000000000":
+        return False
+    total = 0
+    for position, character in enumerate(reversed(text)):
+        digit = int(character) * (2 if position % 2 else 1)
+        total += digit - 9 if digit > 9 else digit
+    return total % 10 == 0
+
+
+def french_vat_key(siren: str) -> str:
+    """The two digits between `FR` and the SIREN."""
+    return f"{(12 + 3 * (int(siren) % 97)) % 97:02d}"
+
+
+def is_valid_vat_id(text: str, country: str) -> bool:
+    """Check a VAT number of a country, written with its prefix and no spaces; a French one by its key too."""
+    prefix = _VAT_PREFIX.get(country, country)
+    if country not in EU and country not in _VAT_PREFIX:
+        return _FOREIGN.fullmatch(text) is not None
+    number = text.removeprefix(prefix)
+    if number == text or re.fullmatch(_FORMATS[prefix], number) is None:
+        return False
+    if prefix != "FR":
+        return True
+    key, siren = number[:2], number[2:]
+    if country == "FR" and not is_valid_siren(siren):
+        return False
+    # A key with a letter follows another, unpublished rule: its form is all that can be checked.
+    return not key.isdigit() or key == french_vat_key(siren)
+
+
+def check_billing_party(party: BillingParty) -> None:
+    """Refuse a party that could not be invoiced; InvalidInput names every field that is wrong.
+
+    Only businesses are served (french-law.md §0 row 5): a French one shows its SIREN, any other its VAT number
+    (inside the Union) or its business number (outside).
+    """
+    problems = [*_country_problems(party), *_siren_problems(party), *_vat_problems(party)]
+    if problems:
+        raise InvalidInput("The billing party is not complete or not right.", fields=tuple(problems))
+
+
+def _country_problems(party: BillingParty) -> list[FieldProblem]:
+    problems = []
+    for field, code in (("country", party.country), ("address.country", party.address.country)):
+        try:
+            Country(code)
+        except ValueError:
+            problems.append(FieldProblem(field, f"'{code}' is not a country code (ISO 3166-1 alpha-2)."))
+    return problems
+
+
+def _siren_problems(party: BillingParty) -> list[FieldProblem]:
+    if party.country == "FR":
+        if party.siren is None:
+            return [FieldProblem("siren", "A French company needs its SIREN (9 digits).")]
+        if not is_valid_siren(party.siren):
+            return [
+                FieldProblem("siren", "This is not a SIREN: 9 digits, of which the last checks the others.")
+            ]
+    elif party.siren is not None:
+        return [FieldProblem("siren", "Only a company in France has a SIREN; leave it out.")]
+    return []
+
+
+def _vat_problems(party: BillingParty) -> list[FieldProblem]:
+    if party.vat_id is None:
+        if party.country == "FR":
+            return []
+        return [FieldProblem("vat_id", "A company outside France needs its VAT or business number.")]
+    if not is_valid_vat_id(party.vat_id, party.country):
+        return [FieldProblem("vat_id", f"This is not a VAT number of {party.country}.")]
+    if party.country == "FR" and party.siren is not None and not party.vat_id.endswith(party.siren):
+        return [FieldProblem("vat_id", "The VAT number belongs to another SIREN.")]
+    return []
