@@ -1,6 +1,6 @@
 """GPUNodePool: how many machines of one shape a datacenter's cell shall have."""
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -99,7 +99,7 @@ class GPUNodePoolStatus(WireModel):
         default=0, ge=0, le=100_000, description="Number of claims whose node is usable."
     )
     selector: str = Field(default="", max_length=512, description="Label selector of the pool's nodes.")
-    phases: dict[str, int] = Field(
+    phases: dict[str, Annotated[int, Field(ge=0, le=100_000)]] = Field(
         default_factory=dict,
         max_length=16,
         description="Number of claims in each phase; empty phases are left out.",
