@@ -125,7 +125,7 @@ def _serve(config: GatewayConfig, route: Route, match: Json, is_by_host: bool) -
         "request_headers_to_remove": [ROUTE_HEADER, PROJECT_HEADER],
         "response_headers_to_add": [
             _header(RESIDENCY_HEADER, residency(route)),
-            # Empty when the activator answers, which names the instance itself; an engine's own is overwritten.
+            # Empty when the activator answers, which names it itself; an engine's own is overwritten.
             _header(INSTANCE_HEADER, None, "%UPSTREAM_METADATA(rempart:instance)%"),
         ],
     }

@@ -33,8 +33,8 @@ class KeyRefusal(Enum):
     SNAPSHOT_UNKNOWN = "snapshot_unknown"
 
 
-INFERENCE_SCOPES = frozenset({"*", "inference", "inference:call"})
-"""A key with scopes must hold one of these to call a model; no scopes at all means no restriction."""
+INFERENCE_SCOPE = "inference"
+"""What a key must be allowed to call a model; a key without any scope opens nothing."""
 
 
 def checksum(body: str) -> str:
@@ -81,7 +81,7 @@ def decide_key(snapshot: KeySnapshot | None, pepper: bytes, key: str, now: datet
         return KeyRefusal.EXPIRED
     if not found.project_id:
         return KeyRefusal.PROJECTLESS
-    if found.scopes and INFERENCE_SCOPES.isdisjoint(found.scopes):
+    if INFERENCE_SCOPE not in found.scopes:
         return KeyRefusal.OUT_OF_SCOPE
     return found
 

@@ -108,6 +108,8 @@ class GatewayProcess:
         self._writer.write_table(table, endpoints)
 
     def _on_edge(self, report: DemandReport) -> None:
+        # Whoever was told of demand is also told of its end, even if it ends before the next report.
+        self._reported.add(report.regional_deployment_id)
         task = asyncio.create_task(self._publisher.publish([report], is_edge=True))
         self._background.add(task)
         task.add_done_callback(self._background.discard)
@@ -147,7 +149,8 @@ class GatewayProcess:
                 r for r in reports if r.in_flight or r.waiting or r.regional_deployment_id in self._reported
             ]
             if await self._publisher.publish(reports):
-                self._reported = {r.regional_deployment_id for r in reports if r.in_flight or r.waiting}
+                self._reported -= {r.regional_deployment_id for r in reports}
+                self._reported |= {r.regional_deployment_id for r in reports if r.in_flight or r.waiting}
             await asyncio.sleep(REPORT_SECONDS)
 
     async def _collect(self, session: aiohttp.ClientSession) -> None:

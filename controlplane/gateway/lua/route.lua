@@ -32,6 +32,13 @@ function envoy_on_request(handle)
   if kind == nil or kind:find("^application/json") == nil then
     return refuse(handle, "415", "unsupported_media_type", "Send the request as application/json.", "null")
   end
+  -- The buffer filter has written the true length; a body sent in chunks while the key was being checked has
+  -- passed its limit unseen.
+  local length = tonumber(headers:get("content-length") or "0")
+  if length ~= nil and length > BODY_BYTES_MAX then
+    return refuse(handle, "413", "request_too_large",
+      "The request body is larger than " .. BODY_BYTES_MAX .. " bytes.", "null")
+  end
   if call.error ~= nil then
     return refuse(handle, "400", "invalid_json", "The request body is not valid JSON.", "null")
   end

@@ -36,6 +36,8 @@ WAIT_SECONDS = 20.0
 
 T = TypeVar("T")
 
+_VERSIONS = {"rds": "http.tenants.rds.tenants.version_text", "cds": "cluster_manager.cds.version_text"}
+
 
 def wait_until(check: Callable[[], T | None], what: str, seconds: float = WAIT_SECONDS) -> T:
     """Return the first true result of `check`; fail with `what` when time is up."""
@@ -80,6 +82,8 @@ class Tenant:
     project_id: str = field(default_factory=lambda: str(ProjectId.new()))
     key_id: str = field(default_factory=lambda: str(ApiKeyId.new()))
     key: str = field(default_factory=make_key)
+    scopes: list[str] = field(default_factory=lambda: ["inference"])
+    expires_at: str | None = None
 
     def entry(self) -> dict[str, Any]:
         return {
@@ -87,8 +91,8 @@ class Tenant:
             "hash": hash_key(bytes.fromhex(PEPPER), self.key),
             "tenant_id": self.tenant_id,
             "project_id": self.project_id,
-            "expires_at": None,
-            "scopes": [],
+            "expires_at": self.expires_at,
+            "scopes": self.scopes,
         }
 
     def route(self, **changes: Any) -> dict[str, Any]:
@@ -206,6 +210,11 @@ class Rig:
             lines = page.read().decode().splitlines()
         return sum(int(line.rpartition(": ")[2]) for line in lines if ": " in line)
 
+    def readout(self, name: str) -> str:
+        url = f"http://127.0.0.1:{self.admin_port}/stats?type=TextReadouts&filter=^{name}$"
+        with urllib.request.urlopen(url, timeout=2) as page:
+            return str(page.read().decode().rpartition(": ")[2].strip().strip('"'))
+
     def publish(self, key: str, value: dict[str, Any]) -> None:
         self.redis.set(key, json.dumps(value))
         self.redis.publish("rempart:changed", key)
@@ -218,13 +227,14 @@ class Rig:
 
     def publish_routes(self, *routes: dict[str, Any]) -> None:
         version = secrets.token_hex(4)
-        before = self.stat("^http.tenants.rds.tenants.update_success$")
         self.publish("rempart:routing", {"version": version, "generated_at": now(), "routes": list(routes)})
         wait_until(lambda: (self.health() or {}).get("routing_version") == version, "the routes to be taken")
-        wait_until(
-            lambda: self.stat("^http.tenants.rds.tenants.update_success$") > before,
-            "Envoy to take the routes",
-        )
+        for kind, readout in _VERSIONS.items():
+            written = self.state_dir / "gateway" / "envoy" / "xds" / kind / f"{kind}.json"
+            wait_until(
+                lambda w=written, r=readout: self.readout(r) == json.loads(w.read_text())["version_info"],
+                f"Envoy to take {kind}",
+            )
         for route in routes:
             if not route["simulated"]:
                 gauge = f"^cluster.{route['regional_deployment_id']}.membership_total$"
