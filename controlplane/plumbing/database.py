@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.orm import Session
@@ -73,10 +74,17 @@ class Database:
     """Opens units of work; a process holds one."""
 
     def __init__(self, settings: Settings) -> None:
-        pool = settings.database_pool_size
-        self.app_engine = make_engine(settings.app_database_url.get_secret_value(), pool)
-        self.system_engine = make_engine(settings.system_database_url.get_secret_value(), pool)
+        self._urls = (settings.app_database_url, settings.system_database_url)
+        self._pool_size = settings.database_pool_size
         self.is_clock_simulated = settings.environment == "local"
+
+    @cached_property
+    def app_engine(self) -> Engine:
+        return make_engine(self._urls[0].get_secret_value(), self._pool_size)
+
+    @cached_property
+    def system_engine(self) -> Engine:
+        return make_engine(self._urls[1].get_secret_value(), self._pool_size)
 
     @contextmanager
     def tenant(self, tenant_id: TenantId, *, is_read_only: bool = False) -> Iterator[UnitOfWork]:

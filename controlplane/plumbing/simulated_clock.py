@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Integer, update
+from sqlalchemy import Boolean, Integer, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from controlplane.kernel.errors import Forbidden, InvalidInput
@@ -29,3 +29,8 @@ def move_clock(uow: UnitOfWork, settings: Settings, offset_seconds: int) -> None
     if not 0 <= offset_seconds <= OFFSET_SECONDS_MAX:
         raise InvalidInput("The clock can be moved between 0 seconds and ten years ahead.")
     uow.session.execute(update(SimulatedClockRow).values(offset_seconds=offset_seconds))
+
+
+def find_offset(uow: UnitOfWork) -> int:
+    """How far ahead the clock is set, in seconds."""
+    return uow.session.scalar(select(SimulatedClockRow.offset_seconds)) or 0

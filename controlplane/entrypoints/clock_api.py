@@ -1,0 +1,77 @@
+"""Moving a local installation's clock ahead: what expires next month is seen today. Refused in production."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from fastapi import APIRouter
+from fastapi.responses import Response
+from pydantic import Field
+
+from controlplane.audit import service as audit
+from controlplane.identity.domain import Action, Resource
+from controlplane.identity.service import require
+from controlplane.plumbing.database import UnitOfWork
+from controlplane.plumbing.simulated_clock import OFFSET_SECONDS_MAX, find_offset, move_clock
+from controlplane.plumbing.web import EdgeDep, WireModel
+
+router = APIRouter(tags=["clock"])
+
+
+class ClockIn(WireModel):
+    offset_seconds: int = Field(
+        ge=0,
+        le=OFFSET_SECONDS_MAX,
+        description="How far ahead of the real time to run.",
+        examples=[2_592_000],
+    )
+
+
+class ClockOut(WireModel):
+    now: datetime
+    offset_seconds: int
+    is_simulated: bool = Field(description="True while the clock does not show the real time.")
+
+
+class ClockReply(WireModel):
+    clock: ClockOut
+
+
+@router.get(
+    "/v1/admin/clock",
+    operation_id="get_clock",
+    summary="Read the installation's clock",
+    response_model=ClockReply,
+)
+def get_clock(edge: EdgeDep) -> ClockReply:
+    require(edge.principal, Resource.CLOCK, Action.READ)
+    return edge.read(_to_reply)
+
+
+@router.put(
+    "/v1/admin/clock",
+    operation_id="move_clock",
+    summary="Move the clock of a local installation ahead",
+    response_model=ClockReply,
+)
+def put_clock(body: ClockIn, edge: EdgeDep) -> Response:
+    require(edge.principal, Resource.CLOCK, Action.UPDATE)
+
+    def move(uow: UnitOfWork) -> ClockReply:
+        move_clock(uow, edge.settings, body.offset_seconds)
+        audit.record(
+            uow,
+            tenant_id=None,
+            actor=edge.principal.actor,
+            action="clock.moved",
+            target="simulated_clock",
+            detail={"offset_seconds": body.offset_seconds},
+        )
+        return _to_reply(uow)
+
+    return edge.write(move)
+
+
+def _to_reply(uow: UnitOfWork) -> ClockReply:
+    offset = find_offset(uow)
+    return ClockReply(clock=ClockOut(now=uow.now, offset_seconds=offset, is_simulated=offset != 0))

@@ -1,0 +1,55 @@
+"""`python -m infra.demo`: start the stack, tell the story, leave the artefacts, stop everything."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+from controlplane.sdk import ApiError
+from infra.demo import calls, fleet, gpus, kubernetes, tenant
+from infra.demo.stage import Stage, opened_stage
+from infra.demo.teller import StoryBroken, Teller
+
+FOLDER = Path("build/demo")
+
+
+def tell_story(teller: Teller, stage: Stage) -> None:
+    with teller.chapter(1, "The platform operator registers datacenters and machines"):
+        fleet.tell(teller, stage)
+    with teller.chapter(2, "A French company signs up"):
+        customer = tenant.sign_up(teller, stage)
+    with teller.chapter(3, "It deploys under a sovereignty requirement"):
+        tenant.deploy(teller, customer)
+        tenant.deploy_unplaceable(teller, stage, customer)
+    with teller.chapter(4, "The first call wakes a real model"):
+        calls.tell(teller, stage, customer)
+    with teller.chapter(5, "Two replicas of four GPUs on simulated nodes"):
+        service = gpus.tell_gpus(teller, stage, customer)
+    with teller.chapter(6, "A certificate expires"):
+        gpus.tell_move(teller, stage, customer, service)
+    with teller.chapter(7, "The same through kubectl"):
+        kubernetes.tell(teller, stage, customer)
+
+
+def main() -> int:
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    FOLDER.mkdir(parents=True)
+    teller = Teller(FOLDER.absolute())
+    try:
+        with opened_stage(teller, FOLDER.absolute() / "stack") as stage:
+            tell_story(teller, stage)
+    except (StoryBroken, ApiError) as broken:
+        teller.console.print(f"\n[bold red]The story broke:[/bold red] {broken}")
+        teller.console.print(f"Logs: {FOLDER / 'stack' / 'logs'}")
+        return 1
+    teller.finish()
+    teller.console.print(f"\nDone in {teller.figures['wall_seconds']} s; nothing is left running.")
+    teller.console.print(
+        f"Look at {FOLDER / 'transcript.md'}, {FOLDER / 'summary.json'} and the placements beside them."
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,146 @@
+"""Chapter 1: three datacenters, their owners, their certificates, their machines."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from infra.demo.stage import Stage
+from infra.demo.teller import Teller
+from infra.demo.waiting import wait_until
+
+GPU = "nvidia-b300"
+B300_NODE: dict[str, Any] = {
+    "provider": "kwok",
+    "instance_type": "b300-8x",
+    "accelerator": {"sku": GPU, "count": 8},
+    "cpu_milli": 192_000,
+    "memory_mib": 2_097_152,
+    "watts_per_node": 14_500,
+}
+CERTIFICATE_DAYS_LEFT = {"essonne-1": 900, "borlange-1": 20}
+
+
+def company(stage: Stage, name: str, country: str) -> str:
+    body = {
+        "name": name,
+        "kind": "company",
+        "seat_country": country,
+        "central_administration_country": country,
+        "principal_establishment_country": country,
+        "evidence": f"register extract of {name} (made up for this demo)",
+    }
+    return str(stage.admin.legal_entities.create(body)["id"])
+
+
+def hold(stage: Stage, holder: str, held: str, percent: int) -> None:
+    body = {
+        "holder_id": holder,
+        "held_id": held,
+        "capital_bp": percent * 100,
+        "votes_bp": percent * 100,
+        "evidence": "share register (made up for this demo)",
+    }
+    stage.admin.holdings.create(body)
+
+
+def certify(stage: Stage, site: str, framework: str, version: str, days: int) -> dict[str, Any]:
+    today = datetime.now(UTC).date()
+    body = {
+        "framework": framework,
+        "version": version,
+        "site_code": site,
+        "issued_on": str(today - timedelta(days=365)),
+        "expires_on": str(today + timedelta(days=days)),
+        "evidence": "certificate made up for this demo: hence the name ends in -LIKE",
+    }
+    return stage.admin.certifications.create(body)
+
+
+def datacenter(
+    stage: Stage, code: str, name: str, country: str, owner: str, power_kw: int, pue_milli: int
+) -> None:
+    stage.admin.datacenters.create(
+        {
+            "code": code,
+            "name": name,
+            "country": country,
+            "operator_entity_id": owner,
+            "owner_entity_id": owner,
+            "power_kw": power_kw,
+            "rack_kw_max": 130,
+            "pue_milli": pue_milli,
+            "cells": [{"name": f"{code}-a"}],
+        }
+    )
+
+
+def gpu_pool(stage: Stage, site: str, replicas: int) -> str:
+    name = f"{site}-b300"
+    stage.admin.node_pools.create(
+        {"name": name, "datacenter": site, "cell": f"{site}-a", "replicas": replicas, **B300_NODE}
+    )
+    return name
+
+
+def tell(teller: Teller, stage: Stage) -> None:
+    families = company(stage, "Familles d'Essonne SA", "FR")
+    essonne = company(stage, "Centre Essonne SAS", "FR")
+    hold(stage, families, essonne, 100)
+    kraft = company(stage, "Dalarna Kraft AB", "SE")
+    borlange = company(stage, "Borlänge Datahall AB", "SE")
+    hold(stage, kraft, borlange, 100)
+    parent = company(stage, "Meridian Cloud Inc.", "US")
+    holding = company(stage, "Meridian Europe Holdings Ltd", "IE")
+    dublin = company(stage, "Dublin Hosting Ltd", "IE")
+    hold(stage, parent, holding, 80)
+    hold(stage, families, holding, 20)
+    hold(stage, holding, dublin, 100)
+    teller.say("9 legal entities and 6 holdings stated, in percent, each with its evidence")
+
+    datacenter(stage, "essonne-1", "Essonne", "FR", essonne, 40_000, 1200)
+    datacenter(stage, "borlange-1", "Borlänge", "SE", borlange, 20_000, 1150)
+    datacenter(stage, "dublin-1", "Dublin", "IE", dublin, 20_000, 1180)
+    for site, framework, version in (
+        ("essonne-1", "SECNUMCLOUD-LIKE", "3.2"),
+        ("essonne-1", "HDS-LIKE", "2.0"),
+        ("borlange-1", "HDS-LIKE", "2.0"),
+    ):
+        certify(stage, site, framework, version, CERTIFICATE_DAYS_LEFT[site])
+    teller.say("3 datacenters: Essonne (FR, 40 MW, PUE 1.20), Borlänge (SE, PUE 1.15), Dublin (IE, PUE 1.18)")
+    teller.say(
+        "certificates: SecNumCloud-like and HDS-like in Essonne, HDS-like in Borlänge for 20 more days"
+    )
+
+    pools = {
+        gpu_pool(stage, site, n): n for site, n in (("essonne-1", 4), ("borlange-1", 2), ("dublin-1", 2))
+    }
+    stage.admin.node_pools.create(
+        {
+            "name": "essonne-1-process",
+            "datacenter": "essonne-1",
+            "cell": "essonne-1-a",
+            "provider": "process",
+            "instance_type": "process-cpu",
+            "cpu_milli": 2000,
+            "memory_mib": 4096,
+            "watts_per_node": 100,
+            "replicas": 1,
+        }
+    )
+    pools["essonne-1-process"] = 1
+    teller.say("4 node pools: 4 + 2 + 2 simulated eight-GPU B300 nodes, and 1 process node that really runs")
+
+    def all_ready() -> list[dict[str, Any]] | None:
+        found = list(stage.admin.node_pools.list())
+        return found if all(pool["ready_nodes"] >= pools.get(pool["name"], 0) for pool in found) else None
+
+    wait_until(teller, "each machine passing its acceptance check", all_ready, 60)
+    nodes = list(stage.admin.nodes.list())
+    for node in nodes:
+        if not node["is_simulated"]:
+            checks = ", ".join(f"{c['name']} {c['result']}" for c in node["acceptance"])
+            teller.say(f"{node['name']} was accepted after: {checks}")
+    teller.figure("nodes_ready", len(nodes))
+    teller.figure("nodes_simulated", sum(node["is_simulated"] for node in nodes))
+    teller.say(f"{len(nodes)} nodes are schedulable; not one was before its check")
