@@ -65,6 +65,8 @@ class DemandBoard:
         self._list_known = list_known
         self._entries: dict[str, _Entry] = {}
         self._watched_since: datetime | None = None
+        self._heard: dict[str, None] = {}
+        self._has_heard = asyncio.Event()
         self._on_change: Callable[[str], None] = lambda _: None
 
     def listen(self, on_change: Callable[[str], None]) -> None:
@@ -97,6 +99,7 @@ class DemandBoard:
         """Listen and poll until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._subscribe())
+            group.create_task(self._answer_forever())
             group.create_task(self._poll_forever())
 
     async def _subscribe(self) -> None:
@@ -109,20 +112,34 @@ class DemandBoard:
                     while True:
                         message = await channel.get_message(timeout=POLL_SECONDS)
                         if message is not None:
-                            await self._hear(message["data"])
+                            self._hear(message["data"])
             except (RedisError, OSError) as error:
                 log.warning("demand_channel_lost", error=type(error).__name__, retry_seconds=delay)
             await asyncio.sleep(delay)
             delay = min(delay * 2, RETRY_SECONDS_MAX)
 
-    async def _hear(self, data: object) -> None:
-        """A message means demand now: the record behind it is read for its figures, and believed without."""
-        if not isinstance(data, bytes):
-            return
-        regional_deployment_id = data.decode("utf-8", "replace")
-        if regional_deployment_id not in self._list_known():
-            return
-        raw: Any = await self._client.get(KEY_PREFIX + regional_deployment_id)
+    def _hear(self, data: object) -> None:
+        regional_deployment_id = data.decode("utf-8", "replace") if isinstance(data, bytes) else ""
+        if regional_deployment_id in self._list_known():
+            self._heard[regional_deployment_id] = None
+            self._has_heard.set()
+
+    async def _answer_forever(self) -> None:
+        """Read the records behind the messages, all that came meanwhile in one go."""
+        while True:
+            await self._has_heard.wait()
+            self._has_heard.clear()
+            ids, self._heard = list(self._heard), {}
+            records: list[Any] = [None] * len(ids)
+            try:
+                records = await self._client.mget([KEY_PREFIX + each for each in ids])
+            except (RedisError, OSError) as error:
+                log.warning("demand_unread", error=type(error).__name__, count=len(ids))
+            for regional_deployment_id, raw in zip(ids, records, strict=True):
+                self._believe(regional_deployment_id, raw)
+
+    def _believe(self, regional_deployment_id: str, raw: bytes | None) -> None:
+        """A message means demand now: the record behind it gives figures, and is not needed to believe it."""
         self._observe(regional_deployment_id, raw)
         entry = self._entries[regional_deployment_id]
         if entry.demand is None or not entry.demand.is_active:

@@ -82,13 +82,13 @@ def decide_pods(
         if new:
             kept.append(new[0])
             if not new[0].is_ready:
-                kept.extend(pod for pod in old if pod.is_ready)
+                kept.extend(pod for pod in old[:1] if pod.is_ready)
         elif returning is not None and not old:
             retaken.append(returning)
         elif old and old[0].is_ready and is_surging:
             kept.append(old[0])
         else:
-            kept.extend(pod for pod in old if pod.is_ready)
+            kept.extend(pod for pod in old[:1] if pod.is_ready)
             due_at = _replacement_due_at(slot)
             if due_at is not None and due_at > now:
                 moments.append(due_at)

@@ -12,6 +12,10 @@ from operators.lib.manager import Manager
 from operators.lib.objects import INFERENCE_DEPLOYMENTS, PODS
 from operators.lib.settings import InvalidSettings
 
+# Wakes wait for the API server, not for us: with fewer workers than services that wake together the last
+# create would wait for the first answers. As many as the client has connections.
+WORKERS_MIN = 64
+
 
 def setup(manager: Manager) -> None:
     """Register the stores, the controller and the two Redis loops. Errors: InvalidSettings without REDIS_URL.
@@ -27,7 +31,7 @@ def setup(manager: Manager) -> None:
     publisher = EndpointPublisher(connect(manager.settings.redis_url), manager.clock)
     reconciler = InferenceReconciler(deployments, pods, board, publisher)
     controller = Controller(
-        "inference", reconciler.reconcile, deployments, workers=manager.settings.workers
+        "inference", reconciler.reconcile, deployments, workers=max(WORKERS_MIN, manager.settings.workers)
     ).watches(pods, keys_of_owner)
 
     def wake(regional_deployment_id: str) -> None:

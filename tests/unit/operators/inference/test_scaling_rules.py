@@ -31,7 +31,9 @@ def demand(in_flight: int = 0, waiting: int = 0, at: datetime = T0, *, is_wanted
     return Demand(is_wanted, in_flight, waiting, at if waiting else None, at)
 
 
-def after(decision: ScalingDecision, report: Demand | None, *, loading: int = 0, is_observable: bool = True) -> ScalingState:
+def after(
+    decision: ScalingDecision, report: Demand | None, *, loading: int = 0, is_observable: bool = True
+) -> ScalingState:
     return ScalingState(decision.replicas_desired, loading, report, is_observable, decision.memory)
 
 
@@ -41,7 +43,8 @@ class TestScaleUp:
         assert (decision.replicas_desired, decision.reason) == (1, ScalingReason.DEMAND)
 
     @pytest.mark.parametrize(
-        ("in_flight", "waiting", "expected"), [(1, 0, 1), (2, 0, 1), (3, 0, 2), (2, 2, 2), (50, 50, 4), (0, 0, 0)]
+        ("in_flight", "waiting", "expected"),
+        [(1, 0, 1), (2, 0, 1), (3, 0, 2), (2, 2, 2), (50, 50, 4), (0, 0, 0)],
     )
     def test_replicas_are_load_over_concurrency_within_bounds(
         self, in_flight: int, waiting: int, expected: int
@@ -164,7 +167,9 @@ def test_replicas_stay_within_bounds_and_never_go_before_their_idle_time(
         assert limits.replicas_min <= decision.replicas_desired <= limits.replicas_max
         assert list(decision.memory.needed_at) == sorted(decision.memory.needed_at, reverse=True)
         assert decision.replicas_desired >= decide_wanted(limits, report)
-        for index in range(max(decide_wanted(limits, report), current if loading or not is_observable else 0)):
+        for index in range(
+            max(decide_wanted(limits, report), current if loading or not is_observable else 0)
+        ):
             needed_last[index] = now
         for index in range(decision.replicas_desired, current):
             at = needed_last.get(index)
