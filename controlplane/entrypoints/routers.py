@@ -6,6 +6,8 @@ from fastapi import APIRouter
 
 from controlplane.audit.api import make_admin_router as make_admin_audit_router
 from controlplane.audit.api import make_router as make_audit_router
+from controlplane.capacity.api import router as capacity_router
+from controlplane.entrypoints.clock_api import router as clock_router
 from controlplane.identity.api import router as identity_router
 from controlplane.identity.api_signup import admin_router as admin_signup_router
 from controlplane.identity.api_signup import public_router as signup_router
@@ -22,4 +24,6 @@ ROUTERS: tuple[APIRouter, ...] = (
     make_admin_tenancy_router(require),
     identity_router,
     admin_signup_router,
+    capacity_router,
+    clock_router,
 )
