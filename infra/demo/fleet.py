@@ -22,13 +22,26 @@ CERTIFICATE_DAYS_LEFT = {"essonne-1": 900, "borlange-1": 20}
 
 
 def company(stage: Stage, name: str, country: str) -> str:
+    return entity(
+        stage,
+        {
+            "name": name,
+            "kind": "company",
+            "seat": country,
+            "central_administration": country,
+            "principal_establishment": country,
+        },
+    )
+
+
+def persons(stage: Stage, name: str, country: str) -> str:
+    return entity(stage, {"name": name, "kind": "natural_persons", "seat": country})
+
+
+def entity(stage: Stage, facts: dict[str, Any]) -> str:
     body = {
-        "name": name,
-        "kind": "company",
-        "seat_country": country,
-        "central_administration_country": country,
-        "principal_establishment_country": country,
-        "evidence": f"register extract of {name} (made up for this demo)",
+        **facts,
+        "evidence": f"register extract of {facts['name']} (made up for this demo)",
     }
     return str(stage.admin.legal_entities.create(body)["id"])
 
@@ -84,10 +97,10 @@ def gpu_pool(stage: Stage, site: str, replicas: int) -> str:
 
 
 def tell(teller: Teller, stage: Stage) -> None:
-    families = company(stage, "Familles d'Essonne SA", "FR")
+    families = persons(stage, "Familles Essonne", "FR")
     essonne = company(stage, "Centre Essonne SAS", "FR")
     hold(stage, families, essonne, 100)
-    kraft = company(stage, "Dalarna Kraft AB", "SE")
+    kraft = persons(stage, "Dalarna ägarfamiljer", "SE")
     borlange = company(stage, "Borlänge Datahall AB", "SE")
     hold(stage, kraft, borlange, 100)
     parent = company(stage, "Meridian Cloud Inc.", "US")
@@ -96,7 +109,7 @@ def tell(teller: Teller, stage: Stage) -> None:
     hold(stage, parent, holding, 80)
     hold(stage, families, holding, 20)
     hold(stage, holding, dublin, 100)
-    teller.say("9 legal entities and 6 holdings stated, in percent, each with its evidence")
+    teller.say("7 legal entities and 5 holdings stated, in percent, each with its evidence")
 
     datacenter(stage, "essonne-1", "Essonne", "FR", essonne, 40_000, 1200)
     datacenter(stage, "borlange-1", "Borlänge", "SE", borlange, 20_000, 1150)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from controlplane.sdk import ApiError, Rempart
-from infra.demo.fleet import company, datacenter, gpu_pool
+from infra.demo.fleet import company, datacenter, gpu_pool, hold, persons
 from infra.demo.stage import Stage
 from infra.demo.teller import Teller, require
 from infra.demo.waiting import wait_until
@@ -108,6 +108,7 @@ def deploy_unplaceable(teller: Teller, stage: Stage, tenant: Tenant) -> None:
     require(deployment["status"] == "PENDING", f"nothing in DE: PENDING, not {deployment['status']}")
     teller.say(f"'german-only' (DE) stays PENDING: {pending['summary']['en']}")
     owner = company(stage, "Rechenhalle Frankfurt GmbH", "DE")
+    hold(stage, persons(stage, "Stadtwerke-Familien", "DE"), owner, 100)
     datacenter(stage, "frankfurt-1", "Frankfurt", "DE", owner, 10_000, 1250)
     gpu_pool(stage, "frankfurt-1", 1)
     teller.say("the operator registers Frankfurt (DE) with one simulated B300 node")

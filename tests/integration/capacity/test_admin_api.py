@@ -36,9 +36,10 @@ def site(admin: TestClient) -> dict[str, Any]:
         "/v1/admin/legal_entities",
         json={
             "name": "Centre Essonne SAS",
-            "seat_country": "FR",
-            "central_administration_country": "FR",
-            "principal_establishment_country": "FR",
+            "seat": "FR",
+            "central_administration": "FR",
+            "principal_establishment": "FR",
+            "evidence": "register extract",
         },
     )
     assert entity.status_code == 201, entity.text
