@@ -42,7 +42,9 @@ class ControlFinding:
 
 
 def control_closure(
-    graph: OwnershipGraph, start: frozenset[LegalEntityId], extra_votes_bp: Mapping[LegalEntityId, int] | None = None
+    graph: OwnershipGraph,
+    start: frozenset[LegalEntityId],
+    extra_votes_bp: Mapping[LegalEntityId, int] | None = None,
 ) -> dict[LegalEntityId, tuple[Holding, ...]]:
     """Return all that `start` controls, in the order of derivation, each with the holdings that prove it.
 
@@ -51,7 +53,7 @@ def control_closure(
     extra = extra_votes_bp or {}
     votes: dict[LegalEntityId, int] = defaultdict(int, extra)
     held: dict[LegalEntityId, list[Holding]] = defaultdict(list)
-    closure: dict[LegalEntityId, tuple[Holding, ...]] = {entity_id: () for entity_id in sorted(start)}
+    closure: dict[LegalEntityId, tuple[Holding, ...]] = dict.fromkeys(sorted(start), ())
     queue = list(closure)
     for entity_id in sorted(extra):
         if extra[entity_id] >= HALF_BP and entity_id not in closure:
@@ -99,13 +101,17 @@ def find_non_eu_control(graph: OwnershipGraph, target: LegalEntityId) -> Control
     return ControlFinding(Ternary.PASS)
 
 
-def find_undeclared_votes(graph: OwnershipGraph, above: tuple[LegalEntityId, ...]) -> dict[LegalEntityId, int]:
+def find_undeclared_votes(
+    graph: OwnershipGraph, above: tuple[LegalEntityId, ...]
+) -> dict[LegalEntityId, int]:
     """Return, for each entity, the votes that no holding accounts for, where there are some."""
     missing = {entity_id: undeclared_bp(graph, entity_id, "votes") for entity_id in above}
     return {entity_id: votes for entity_id, votes in missing.items() if votes > 0}
 
 
-def prove_path(closure: Mapping[LegalEntityId, tuple[Holding, ...]], target: LegalEntityId) -> tuple[Holding, ...]:
+def prove_path(
+    closure: Mapping[LegalEntityId, tuple[Holding, ...]], target: LegalEntityId
+) -> tuple[Holding, ...]:
     """Return the holdings that the target's membership rests on, from the controller downwards."""
     needed, queue = {target}, [target]
     for entity_id in queue:
@@ -152,7 +158,11 @@ def _find_open_entities(
 ) -> tuple[LegalEntityId, ...]:
     """Return the entities whose missing facts leave room for control from outside, empty if there is none."""
     extra = find_undeclared_votes(graph, above)
-    possible = [entity_id for entity_id in above if is_eu(graph, entity_id) is not True and can_control(graph, entity_id)]
+    possible = [
+        entity_id
+        for entity_id in above
+        if is_eu(graph, entity_id) is not True and can_control(graph, entity_id)
+    ]
     starts = [frozenset({entity_id}) for entity_id in possible] or [frozenset[LegalEntityId]()]
     if not any(target in control_closure(graph, start, extra) for start in starts):
         return ()

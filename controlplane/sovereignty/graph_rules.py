@@ -84,6 +84,7 @@ def is_judgeable(graph: OwnershipGraph, above: tuple[LegalEntityId, ...]) -> boo
     if len(above) > UPSTREAM_ENTITIES_MAX:
         return False
     return all(
-        stated_bp(graph, entity_id, "capital") <= BASIS_POINTS and stated_bp(graph, entity_id, "votes") <= BASIS_POINTS
+        stated_bp(graph, entity_id, "capital") <= BASIS_POINTS
+        and stated_bp(graph, entity_id, "votes") <= BASIS_POINTS
         for entity_id in above
     )

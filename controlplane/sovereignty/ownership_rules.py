@@ -84,7 +84,9 @@ def judge_secnumcloud_ownership(
     ]
     control = find_non_eu_control(graph, target)
     if control.outcome is not Ternary.PASS and control.controller != target:
-        findings.append(OwnershipFinding(Ground.CONTROL, control.outcome, control.controller, proof=control.proof))
+        findings.append(
+            OwnershipFinding(Ground.CONTROL, control.outcome, control.controller, proof=control.proof)
+        )
     return tuple(findings)
 
 
@@ -186,7 +188,9 @@ def _judge_individual(
         worst = _worst(graph, target, above, frozenset(), frozenset(), attribution, INDIVIDUAL_LIMIT)
         if worst is not None:
             outcome, share, bounds = worst
-            findings.append(OwnershipFinding(Ground.INDIVIDUAL, outcome, None, share, bounds.low, bounds.high))
+            findings.append(
+                OwnershipFinding(Ground.INDIVIDUAL, outcome, None, share, bounds.low, bounds.high)
+            )
     return findings
 
 
@@ -263,16 +267,23 @@ def _worst(
         low_group, high_group = known, possible
     found: list[tuple[Ternary, Share, _Bounds]] = []
     for share in SHARES:
-        low, high = look_through(graph, target, low_group, share), look_through(graph, target, high_group, share)
+        low, high = (
+            look_through(graph, target, low_group, share),
+            look_through(graph, target, high_group, share),
+        )
         # A ring without an owner leaves everything open.
         bounds = _Bounds(low[0] if low else Fraction(0), sum(high, Fraction(0)) if high else Fraction(1))
         outcome = bounds.judge(limit)
         if outcome is not Ternary.PASS:
             found.append((outcome, share, bounds))
-    return max(found, key=lambda item: (item[0] is Ternary.FAIL, item[2].low, item[1] == "capital"), default=None)
+    return max(
+        found, key=lambda item: (item[0] is Ternary.FAIL, item[2].low, item[1] == "capital"), default=None
+    )
 
 
-def _groups(graph: OwnershipGraph, starts: list[LegalEntityId], extra: dict[LegalEntityId, int]) -> set[LegalEntityId]:
+def _groups(
+    graph: OwnershipGraph, starts: list[LegalEntityId], extra: dict[LegalEntityId, int]
+) -> set[LegalEntityId]:
     """Return what each start controls for itself, united; floats stay alone."""
     united = set(starts)
     for entity_id in starts:

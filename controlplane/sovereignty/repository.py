@@ -43,7 +43,9 @@ def load_facts(
     start = select(LegalEntityRow.id).where(LegalEntityRow.id.in_(entity_ids))
     above = start.cte("above", recursive=True)
     above = above.union(
-        select(HoldingRow.holder_id).join(above, HoldingRow.held_id == above.c.id).where(_holds(HoldingRow, at))
+        select(HoldingRow.holder_id)
+        .join(above, HoldingRow.held_id == above.c.id)
+        .where(_holds(HoldingRow, at))
     )
     ids = select(above.c.id)
     entities = uow.session.scalars(
@@ -80,7 +82,9 @@ def find_for_update(uow: UnitOfWork, kind: type[R], fact_id: Id) -> R | None:
     return uow.session.get(kind, fact_id, with_for_update=True, populate_existing=True)
 
 
-def lock_entities(uow: UnitOfWork, entity_ids: Sequence[LegalEntityId]) -> dict[LegalEntityId, LegalEntityRow]:
+def lock_entities(
+    uow: UnitOfWork, entity_ids: Sequence[LegalEntityId]
+) -> dict[LegalEntityId, LegalEntityRow]:
     """Lock entities in id order, so that two holdings of one company cannot both take its last share."""
     rows = uow.session.scalars(
         select(LegalEntityRow)
@@ -164,7 +168,10 @@ def list_verdicts_after(uow: UnitOfWork, after: tuple[str, str], limit: int) -> 
     """Return kept verdicts in key order after a given one, locked."""
     return uow.session.scalars(
         select(VerdictRow)
-        .where(tuple_(VerdictRow.policy_hash, VerdictRow.site_code) > tuple_(literal(after[0]), literal(after[1])))
+        .where(
+            tuple_(VerdictRow.policy_hash, VerdictRow.site_code)
+            > tuple_(literal(after[0]), literal(after[1]))
+        )
         .order_by(VerdictRow.policy_hash, VerdictRow.site_code)
         .limit(limit)
         .with_for_update()

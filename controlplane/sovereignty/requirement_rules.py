@@ -67,7 +67,9 @@ def load_requirement(document: Mapping[str, JsonValue]) -> Requirement:
         certifications=tuple(certifications),
         pue_below_milli=_int(document["pue_below_milli"]),
         gco2_per_kwh_max_milli=_int(document["gco2_per_kwh_max_milli"]),
-        licence_colours=frozenset(LicenceColour(str(colour)) for colour in _list(document["licence_colours"])),
+        licence_colours=frozenset(
+            LicenceColour(str(colour)) for colour in _list(document["licence_colours"])
+        ),
     )
 
 

@@ -1,7 +1,8 @@
-"""Wire shapes of the sovereignty room. `SovereigntyBlock` is also the `sovereignty` part of a service definition."""
+"""Wire shapes of requirements and verdicts; `SovereigntyBlock` is the `sovereignty` part of a definition."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
@@ -12,12 +13,15 @@ from controlplane.sovereignty.domain import (
     Attribution,
     CertificationRequirement,
     LicenceColour,
+    Reason,
     Requirement,
+    Text,
+    Verdict,
+    WhyStep,
 )
 
-_FRAMEWORK = r"^[A-Z0-9]+(-[A-Z0-9]+)*$"
-_VERSION = r"^[0-9A-Za-z]+([.:-][0-9A-Za-z]+)*$"
-_SITE = r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$"
+FRAMEWORK = r"^[A-Z0-9]+(-[A-Z0-9]+)*$"
+VERSION = r"^[0-9A-Za-z]+([.:-][0-9A-Za-z]+)*$"
 
 
 def _known_country(code: str) -> str:
@@ -30,23 +34,20 @@ CountryCode = Annotated[
     Field(min_length=2, max_length=2, description="ISO 3166-1 alpha-2 code in upper case.", examples=["FR"]),
     AfterValidator(_known_country),
 ]
-Sha256 = Annotated[
-    str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the evidence document, in hexadecimal.")
-]
 
 
 class RequiredCertification(WireModel):
     """A certificate that must cover the place."""
 
     framework: str = Field(
-        pattern=_FRAMEWORK,
+        pattern=FRAMEWORK,
         max_length=40,
         description="Framework, such as SECNUMCLOUD, HDS or ISO27001. A simulated certificate ends in -LIKE and"
         " meets only a requirement that names it so.",
         examples=["SECNUMCLOUD"],
     )
     version_min: str | None = Field(
-        default=None, pattern=_VERSION, max_length=20, description="Oldest accepted version.", examples=["3.2"]
+        default=None, pattern=VERSION, max_length=20, description="Oldest accepted version.", examples=["3.2"]
     )
     days_left_min: int = Field(
         default=0, ge=0, le=3650, description="Days that the certificate must still be valid.", examples=[30]
@@ -91,7 +92,10 @@ class SovereigntyBlock(WireModel):
         examples=[80_000],
     )
     licence_colours: list[Literal["green", "yellow", "blue"]] = Field(
-        default=[], max_length=3, description="Licence colours of models allowed; empty means any.", examples=[["green"]]
+        default=[],
+        max_length=3,
+        description="Licence colours of models allowed; empty means any.",
+        examples=[["green"]],
     )
 
     def to_requirement(self) -> Requirement:
@@ -101,9 +105,83 @@ class SovereigntyBlock(WireModel):
             is_secnumcloud_ownership_required=self.is_secnumcloud_ownership_required,
             attribution=Attribution(self.attribution),
             certifications=tuple(
-                CertificationRequirement(c.framework, c.version_min, c.days_left_min) for c in self.certifications
+                CertificationRequirement(c.framework, c.version_min, c.days_left_min)
+                for c in self.certifications
             ),
             pue_below_milli=self.pue_below_milli,
             gco2_per_kwh_max_milli=self.gco2_per_kwh_max_milli,
             licence_colours=frozenset(LicenceColour(colour) for colour in self.licence_colours),
         )
+
+
+class TextOut(WireModel):
+    """One sentence in English and in French."""
+
+    en: str = Field(description="The sentence in English.")
+    fr: str = Field(description="The sentence in French.")
+
+
+class WhyStepOut(WireModel):
+    """One edge of a why-path."""
+
+    fact_id: str = Field(description="The fact behind this step.")
+    text: TextOut = Field(description="The step as a sentence.")
+    evidence: str = Field(description="Where the fact is known from.")
+    evidence_sha256: str | None = Field(description="SHA-256 of the evidence document.")
+
+
+class ReasonOut(WireModel):
+    """One failing rule."""
+
+    code: str = Field(description="Stable code of the rule.", examples=["non_eu_control"])
+    required: str = Field(description="What was required.")
+    observed: str = Field(description="What was observed.")
+    text: TextOut = Field(description="The reason as a sentence.")
+    why_path: list[WhyStepOut] = Field(description="The facts that prove it, in order.")
+
+
+class VerdictOut(WireModel):
+    """Whether a place meets a requirement, and every reason why not."""
+
+    site_code: str = Field(description="The datacenter.")
+    is_admissible: bool = Field(description="Whether it may run the service.")
+    reasons: list[ReasonOut] = Field(description="Every failing rule; empty when admissible.")
+    facts_read: list[str] = Field(description="Ids of the facts that were read.")
+    decided_at: datetime = Field(description="The instant that was judged.")
+    expires_at: datetime | None = Field(description="When time alone changes it; null when it does not.")
+    policy_hash: str = Field(description="SHA-256 of the canonical requirement.")
+
+
+def from_text(text: Text) -> TextOut:
+    return TextOut(en=text.en, fr=text.fr)
+
+
+def from_why_step(step: WhyStep) -> WhyStepOut:
+    return WhyStepOut(
+        fact_id=step.fact_id,
+        text=from_text(step.text),
+        evidence=step.evidence,
+        evidence_sha256=step.evidence_sha256,
+    )
+
+
+def from_reason(reason: Reason) -> ReasonOut:
+    return ReasonOut(
+        code=str(reason.code),
+        required=reason.required,
+        observed=reason.observed,
+        text=from_text(reason.text),
+        why_path=[from_why_step(step) for step in reason.why_path],
+    )
+
+
+def from_verdict(verdict: Verdict) -> VerdictOut:
+    return VerdictOut(
+        site_code=verdict.site_code,
+        is_admissible=verdict.is_admissible,
+        reasons=[from_reason(reason) for reason in verdict.reasons],
+        facts_read=list(verdict.facts_read),
+        decided_at=verdict.decided_at,
+        expires_at=verdict.expires_at,
+        policy_hash=verdict.policy_hash,
+    )

@@ -47,7 +47,9 @@ def forget_verdicts(uow: UnitOfWork, policy_hash: str) -> None:
 
 
 def load_facts(uow: UnitOfWork, sites: Sequence[SiteFacts], at: datetime) -> FactSet:
-    entity_ids = {e for site in sites for e in (site.operator_entity_id, site.owner_entity_id) if e is not None}
+    entity_ids = {
+        e for site in sites for e in (site.operator_entity_id, site.owner_entity_id) if e is not None
+    }
     return repository.load_facts(uow, sorted(entity_ids), sorted({site.code for site in sites}), at)
 
 

@@ -157,7 +157,9 @@ def end_legal_entity(
     return Fact(repository.to_entity(row), row.ended_at, row.version)
 
 
-def end_holding(uow: UnitOfWork, holding_id: HoldingId, *, actor: str, valid_to: datetime | None) -> Fact[Holding]:
+def end_holding(
+    uow: UnitOfWork, holding_id: HoldingId, *, actor: str, valid_to: datetime | None
+) -> Fact[Holding]:
     row = _end(uow, HoldingRow, holding_id, valid_to)
     _announce(uow, row, actor, "holding.ended", (str(row.held_id), str(row.holder_id)), _ending(row))
     return Fact(repository.to_holding(row), row.ended_at, row.version)

@@ -63,7 +63,9 @@ def compare_versions(have: str, wanted: str) -> bool | None:
     if not all(part.isdigit() for part in left + right):
         return True if have == wanted else None
     width = max(len(left), len(right))
-    return [int(p) for p in left] + [0] * (width - len(left)) >= [int(p) for p in right] + [0] * (width - len(right))
+    return [int(p) for p in left] + [0] * (width - len(left)) >= [int(p) for p in right] + [0] * (
+        width - len(right)
+    )
 
 
 def _judge_site(

@@ -64,7 +64,11 @@ def step_of_holding(graph: OwnershipGraph, holding: Holding) -> WhyStep:
             en.append(f"{shown.en} of the {noun_en}")
             fr.append(f"{shown.fr} {noun_fr}")
     for is_set, text_en, text_fr in (
-        (holding.appoints_board_majority, "the right to appoint most of the board", "la nomination de la majorité du conseil"),
+        (
+            holding.appoints_board_majority,
+            "the right to appoint most of the board",
+            "la nomination de la majorité du conseil",
+        ),
         (holding.has_dominance, "dominance by contract", "une domination par contrat"),
         (holding.has_veto, "a veto", "un droit de veto"),
     ):
@@ -114,7 +118,9 @@ def steps_of_entities(graph: OwnershipGraph, entity_ids: Iterable[LegalEntityId]
     return tuple(step_of_places(entity) for entity in known if entity is not None)[:WHY_STEPS_MAX]
 
 
-def reason_of_control(graph: OwnershipGraph, target: LegalEntityId, role: Text, finding: ControlFinding) -> Reason:
+def reason_of_control(
+    graph: OwnershipGraph, target: LegalEntityId, role: Text, finding: ControlFinding
+) -> Reason:
     """Word a finding on control that is not PASS; `role` says what the target is to the site."""
     held = name_entity(graph, target)
     if finding.outcome is Ternary.FAIL and finding.controller is not None:
@@ -134,7 +140,11 @@ def reason_of_control(graph: OwnershipGraph, target: LegalEntityId, role: Text, 
                 fr=f"{_capital(role.fr)}, {held.fr}, est contrôlé hors de l'Union européenne par {controller.fr}.",
             )
         return Reason(
-            ReasonCode.NON_EU_CONTROL, "no control from outside the EU", controller.en, text, tuple(steps)[:WHY_STEPS_MAX]
+            ReasonCode.NON_EU_CONTROL,
+            "no control from outside the EU",
+            controller.en,
+            text,
+            tuple(steps)[:WHY_STEPS_MAX],
         )
     missing = [name_entity(graph, entity_id) for entity_id in finding.open_entities]
     return Reason(
@@ -152,7 +162,11 @@ def reason_of_control(graph: OwnershipGraph, target: LegalEntityId, role: Text, 
 
 
 def reason_of_ownership(
-    graph: OwnershipGraph, target: LegalEntityId, role: Text, attribution: Attribution, finding: OwnershipFinding
+    graph: OwnershipGraph,
+    target: LegalEntityId,
+    role: Text,
+    attribution: Attribution,
+    finding: OwnershipFinding,
 ) -> Reason:
     """Word one ground of the SecNumCloud ownership test that is not met."""
     is_unknown = finding.outcome is Ternary.UNKNOWN
@@ -185,7 +199,11 @@ def _word_ground(
     if finding.ground is Ground.PLACES:
         return _word_places(held, role, is_unknown)
     if finding.ground is Ground.VETO:
-        doubt = Text(", perhaps from outside the Union,", ", peut-être hors de l'Union,") if is_unknown else Text("", "")
+        doubt = (
+            Text(", perhaps from outside the Union,", ", peut-être hors de l'Union,")
+            if is_unknown
+            else Text("", "")
+        )
         return (
             "no veto from outside the EU",
             who.en,
@@ -230,13 +248,21 @@ def _word_shares(held: Text, who: Text, finding: OwnershipFinding) -> tuple[str,
     low, high = percent(finding.low or Fraction(0)), percent(finding.high or Fraction(0))
     is_one = finding.ground is Ground.INDIVIDUAL
     limit = Text("24.00 %", "24,00 %") if is_one else Text("39.00 %", "39,00 %")
-    noun = Text("capital", "du capital") if finding.share == "capital" else Text("votes", "des droits de vote")
-    subject = who if is_one else Text("Holders outside the Union together", "Les détenteurs hors de l'Union, ensemble,")
+    noun = (
+        Text("capital", "du capital") if finding.share == "capital" else Text("votes", "des droits de vote")
+    )
+    subject = (
+        who
+        if is_one
+        else Text("Holders outside the Union together", "Les détenteurs hors de l'Union, ensemble,")
+    )
     if finding.outcome is Ternary.FAIL:
         amount = low
     else:
         amount = Text(f"between {low.en} and {high.en}", f"entre {low.fr} et {high.fr}")
-    verb_en, verb_fr = ("hold", "détiennent") if not is_one or finding.holder is None else ("holds", "détient")
+    verb_en, verb_fr = (
+        ("hold", "détiennent") if not is_one or finding.holder is None else ("holds", "détient")
+    )
     return (
         f"<= {limit.en} {'each' if is_one else 'together'}",
         amount.en,

@@ -1,0 +1,1 @@
+"""What can be deployed and on which shapes of machine: models and instance types."""
