@@ -7,11 +7,13 @@ from fastapi import APIRouter
 from controlplane.audit.api import make_admin_router as make_admin_audit_router
 from controlplane.audit.api import make_router as make_audit_router
 from controlplane.capacity.api import router as capacity_router
+from controlplane.catalogue.api import router as catalogue_router
 from controlplane.entrypoints.clock_api import router as clock_router
 from controlplane.identity.api import router as identity_router
 from controlplane.identity.api_signup import admin_router as admin_signup_router
 from controlplane.identity.api_signup import public_router as signup_router
 from controlplane.identity.service import require
+from controlplane.sovereignty.api import router as sovereignty_router
 from controlplane.tenancy.api import make_router as make_tenancy_router
 from controlplane.tenancy.api_admin import make_admin_router as make_admin_tenancy_router
 
@@ -24,6 +26,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     make_admin_tenancy_router(require),
     identity_router,
     admin_signup_router,
+    sovereignty_router,
     capacity_router,
+    catalogue_router,
     clock_router,
 )

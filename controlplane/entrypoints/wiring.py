@@ -11,6 +11,7 @@ from controlplane.plumbing.database import Database
 from controlplane.plumbing.redis import connect
 from controlplane.plumbing.schedule import Tick
 from controlplane.plumbing.settings import Settings
+from controlplane.sovereignty import tasks as sovereignty
 
 
 def make_context(settings: Settings) -> Context:
@@ -25,6 +26,7 @@ def make_context(settings: Settings) -> Context:
 def all_consumers(context: Context) -> Consumers:
     consumers: list[Consumer] = [
         *identity.consumers(context),
+        *sovereignty.consumers(context),
         *capacity.consumers(context),
     ]
     return Consumers(consumers)
@@ -33,5 +35,6 @@ def all_consumers(context: Context) -> Consumers:
 def all_ticks() -> tuple[Tick, ...]:
     return (
         *identity.TICKS,
+        *sovereignty.TICKS,
         *capacity.TICKS,
     )
