@@ -27,6 +27,9 @@ BATCH_BYTES_MAX = 1024 * 1024
 LINE_BYTES_MAX = 64 * 1024
 """A longer line is not one of ours (models' names are at most 256 characters)."""
 
+GLUED_STARTS_MAX = 64
+"""Places tried for the start of an entry behind a torn one: an entry has fewer than ten braces of its own."""
+
 LOG_BYTES_MAX = 16 * 1024 * 1024
 """The access log is turned over past this; at most two files of it exist when the collector keeps up."""
 
@@ -147,13 +150,17 @@ class Collector:
                 raise ValueError("the line is too long")
             return decide_usage(line, self._gateway)
         except (ValueError, KeyError, TypeError, AttributeError) as err:
-            # Nothing is thrown away: a line that cannot be read is kept for a person to look at.
-            log.error("access_log_line_refused", reason=str(err), bytes=len(line))
-            with self._log.with_name("refused.log").open("ab") as file:
-                file.write(line[:LINE_BYTES_MAX] + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
-            return None
+            start = _find_glued(line)
+            self._keep_aside(line[:start], str(err))
+            return None if start is None else decide_usage(line[start:], self._gateway)
+
+    def _keep_aside(self, line: bytes, reason: str) -> None:
+        """Keep what cannot be read for a person to look at: nothing is thrown away."""
+        log.error("access_log_line_refused", reason=reason, bytes=len(line))
+        with self._log.with_name("refused.log").open("ab") as file:
+            file.write(line[:LINE_BYTES_MAX] + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
 
     def _move(self, cursor: Cursor) -> None:
         write_atomically(self._cursor_path, orjson.dumps(asdict(cursor)))
@@ -165,3 +172,18 @@ class Collector:
             return Cursor(**orjson.loads(self._cursor_path.read_bytes()))
         except (FileNotFoundError, orjson.JSONDecodeError, TypeError):
             return None
+
+
+def _find_glued(line: bytes) -> int | None:
+    """Find a whole entry glued to a torn one: a killed Envoy's last line may have no end."""
+    at = 0
+    for _ in range(GLUED_STARTS_MAX):
+        at = line.find(b'{"', at + 1)
+        if at < 0:
+            return None
+        try:
+            decide_usage(line[at:], "")
+        except (ValueError, KeyError, TypeError, AttributeError):
+            continue
+        return at
+    return None

@@ -1,0 +1,115 @@
+"""Which call may go where."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controlplane.gateway.route_rules import Refuse, Serve, decide_routes, list_models, model_key
+from controlplane.gateway.snapshot_rules import SnapshotRefused, parse_endpoints, parse_keys, parse_routing
+from tests.unit.gateway.values import route_item, routing
+
+PROJECT = "prj_00000000000000000000000001"
+UNLAWFUL = {"admissible": False, "policy_hash": "p", "decided_at": "", "reason": "Owned from the US."}
+
+
+def _answer(*items: dict[str, object], model: str = "m") -> Serve | Refuse:
+    return decide_routes(parse_routing(routing(*items))).by_model[model_key(PROJECT, model)]
+
+
+def test_a_route_whose_verdict_is_no_is_refused() -> None:
+    answer = _answer(route_item(1, model="m", verdict=UNLAWFUL))
+    assert isinstance(answer, Refuse)
+    assert answer.refusal.code == "jurisdiction_not_admissible"
+    assert "Owned from the US." in answer.refusal.message
+
+
+@given(st.sampled_from([None, 1, "true", "yes", 0, False]))
+def test_only_the_value_true_admits(value: object) -> None:
+    answer = _answer(route_item(1, model="m", verdict={**UNLAWFUL, "admissible": value}))
+    assert isinstance(answer, Refuse)
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"state": "paused"}, "service_paused"),
+        ({"state": "draining"}, "service_stopping"),
+        ({"simulated": True}, "simulated_capacity"),
+        ({"simulated": True, "verdict": UNLAWFUL}, "jurisdiction_not_admissible"),
+    ],
+)
+def test_a_route_that_cannot_answer_says_why(changes: dict[str, object], code: str) -> None:
+    answer = _answer(route_item(1, model="m", **changes))
+    assert isinstance(answer, Refuse)
+    assert answer.refusal.code == code
+
+
+def test_the_active_route_decides_and_the_draining_one_keeps_its_cluster() -> None:
+    draining = route_item(1, model="m", state="draining")
+    active = route_item(2, model="m", service_id=draining["service_id"])
+    table = decide_routes(parse_routing(routing(draining, active)))
+    answer = table.by_model[model_key(PROJECT, "m")]
+    assert isinstance(answer, Serve)
+    assert answer.route.regional_deployment_id == active["regional_deployment_id"]
+    assert len(table.clusters) == 2
+
+
+def test_the_same_model_of_two_projects_goes_to_each_ones_own_service() -> None:
+    other = "prj_00000000000000000000000002"
+    table = decide_routes(
+        parse_routing(routing(route_item(1, model="m"), route_item(2, model="m", project_id=other)))
+    )
+    found = {key: answer.route.service_id for key, answer in table.by_model.items()}
+    assert found == {f"{PROJECT}/m": f"svc_{1:026d}", f"{other}/m": f"svc_{2:026d}"}
+
+
+@given(st.permutations([1, 2, 3]))
+def test_of_two_services_with_one_model_the_older_answers_whatever_the_order(order: list[int]) -> None:
+    answer = _answer(*(route_item(n, model="m") for n in order))
+    assert answer.route.service_id == f"svc_{1:026d}"
+
+
+@given(st.lists(st.sampled_from(["a.example.test", "A.example.test", "*", "bad host", "x:80"]), max_size=4))
+def test_hosts_are_unique_lower_case_names(hosts: list[str]) -> None:
+    # One host twice, or a pattern, would make Envoy refuse the whole table.
+    items = (route_item(n, model="m", hosts=hosts) for n in (1, 2))
+    found = [answer.host for answer in decide_routes(parse_routing(routing(*items))).by_host]
+    assert found in ([], ["a.example.test"])
+
+
+def test_models_are_listed_for_their_own_project_only() -> None:
+    parsed = parse_routing(routing(route_item(1, model="b"), route_item(2, model="a")))
+    assert list_models(parsed, PROJECT) == ["a", "b"]
+    assert list_models(parsed, "prj_other") == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"state": "gone"},
+        {"concurrency_per_replica": 0},
+        {"regional_deployment_id": "../../x"},
+        {"model": ""},
+        {"queue": {}},
+        {"max": "2"},
+    ],
+)
+def test_a_snapshot_with_one_wrong_route_is_refused_whole(change: dict[str, object]) -> None:
+    with pytest.raises(SnapshotRefused):
+        parse_routing(routing(route_item(1), route_item(2, **change)))
+
+
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(JUNK)
+def test_no_published_rubbish_raises_anything_but_a_refusal(data: object) -> None:
+    for parse in (parse_routing, parse_keys, parse_endpoints):
+        with pytest.raises(SnapshotRefused):
+            parse(data)
