@@ -254,7 +254,7 @@ def list_nodes(
     response_model=CatalogDatacenterList,
 )
 def list_catalog_datacenters(edge: EdgeDep) -> CatalogDatacenterList:
-    require(edge.principal, Resource.CATALOG, Action.READ)
+    require(edge.principal, Resource.DATACENTER, Action.READ)
     return CatalogDatacenterList(
         datacenters=[
             CatalogDatacenterOut(
@@ -276,7 +276,7 @@ def list_catalog_datacenters(edge: EdgeDep) -> CatalogDatacenterList:
     response_model=RegionList,
 )
 def list_catalog_regions(edge: EdgeDep) -> RegionList:
-    require(edge.principal, Resource.CATALOG, Action.READ)
+    require(edge.principal, Resource.DATACENTER, Action.READ)
     by_country: dict[str, list[str]] = {}
     for site in edge.read(service.list_datacenters):
         by_country.setdefault(site.country, []).append(site.code)

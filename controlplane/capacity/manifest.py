@@ -22,7 +22,7 @@ def build_node_pool(pool: NodePool) -> dict[str, Any]:
         instance_type=pool.instance_type,
         accelerator=accelerator,
         cpu_milli=pool.cpu_milli_per_node,
-        memory_mib=pool.memory_mib_per_node,
+        memoryMiB=pool.memory_mib_per_node,
         replicas=pool.replicas,
     )
     labels = {"app.kubernetes.io/managed-by": "rempart"}

@@ -65,7 +65,8 @@ class BodyLimit:
             message = await receive()
             received += len(message.get("body", b""))
             if received > BODY_BYTES_MAX:
-                raise PayloadTooLarge(f"The request body is larger than {BODY_BYTES_MAX} bytes.")
+                # FastAPI passes on this kind of error alone from where it reads a body.
+                raise HTTPException(PayloadTooLarge.http_status)
             return message
 
         await self.app(scope, bounded, send)
@@ -179,6 +180,8 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
         known = NotFound("There is nothing at this path.")
     elif error.status_code == 405:
         known = MethodNotAllowed(f"{request.method} is not possible at this path.")
+    elif error.status_code == PayloadTooLarge.http_status:
+        known = PayloadTooLarge(f"The request body is larger than {BODY_BYTES_MAX} bytes.")
     elif error.status_code == 400:
         known = InvalidInput("The body is not valid JSON.")
     else:

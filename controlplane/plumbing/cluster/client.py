@@ -85,7 +85,7 @@ class Clusters:
         except NotFound:
             return None
 
-    def list(self, kind: str, *, label_selector: str | None = None) -> tuple[list[dict[str, Any]], str]:
+    def list_all(self, kind: str, *, label_selector: str | None = None) -> tuple[list[dict[str, Any]], str]:
         """Return all objects of a kind in all namespaces, and the version to watch from."""
         items: list[dict[str, Any]] = []
         query = [("limit", str(LIST_PAGE))] + ([("labelSelector", label_selector)] if label_selector else [])
