@@ -95,17 +95,26 @@ def find_os_user() -> OsUser | None:
 
 def prepare(server: Postgres, user: OsUser | None) -> None:
     """Make the socket's folder and, the first time, the data."""
-    for folder in (server.data, server.sockets):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder.chmod(0o700)
-        if user is not None:
-            os.chown(folder, user.uid, user.gid)
-            allow_passing(folder.parent)
     if user is not None:
         allow_reading(binary("postgres").parent.parent)
         allow_passing(binary("postgres").parent)
+    _ensure_folder(server.sockets, user)
     if not (server.data / "PG_VERSION").exists():
-        _initialise(server, user)
+        # Made beside and moved into place, so that a first start that was interrupted is simply a first start.
+        draft = server.data.with_name(f"{server.data.name}.draft")
+        shutil.rmtree(draft, ignore_errors=True)
+        shutil.rmtree(server.data, ignore_errors=True)
+        _ensure_folder(draft, user)
+        _initialise(draft, user)
+        draft.rename(server.data)
+
+
+def _ensure_folder(folder: Path, user: OsUser | None) -> None:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    if user is not None:
+        os.chown(folder, user.uid, user.gid)
+        allow_passing(folder.parent)
 
 
 def is_ready(server: Postgres) -> bool:
@@ -145,18 +154,20 @@ def allow_reading(folder: Path) -> None:
             path.chmod(wanted)
 
 
-def _initialise(server: Postgres, user: OsUser | None) -> None:
+def _initialise(data: Path, user: OsUser | None) -> None:
     # Trust is safe here: only who may enter the socket's folder reaches the server at all.
-    command = [str(binary("initdb")), "-D", str(server.data), "-U", OWNER, "--auth=trust", "--encoding=UTF8"]
+    command = [str(binary("initdb")), "-D", str(data), "-U", OWNER, "--auth=trust", "--encoding=UTF8"]
     # The same sorting on every machine, and no locale that a bare machine lacks.
     command += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C", "--no-instructions"]
+    # An empty database needs no waiting for the disk: if the power goes now, the first start comes again.
+    command += ["--no-sync"]
     done = subprocess.run(
         command,
         capture_output=True,
         text=True,
         timeout=INITDB_SECONDS_MAX,
         check=False,
-        cwd=server.data,
+        cwd=data,
         user=user.uid if user else None,
         group=user.gid if user else None,
         extra_groups=[] if user else None,

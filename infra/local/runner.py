@@ -205,6 +205,8 @@ class Runner:
         if not argv:
             self._move(managed, Event.FINISH)
             return
+        # Its bound on getting ready counts from here: preparing has bounds of its own.
+        managed.since = time.monotonic()
         managed.process = spawn(spec, argv, self._run_id, self.log_path(spec.name), self._folder)
         self._registry.add(spec.name, managed.process.pid, int(spec.stop_signal))
 
