@@ -42,7 +42,7 @@ from operators.inference.views import (
 )
 from operators.lib.conditions import set_conditions
 from operators.lib.controller import Result, World
-from operators.lib.errors import AlreadyExists, Forbidden, Invalid
+from operators.lib.errors import AlreadyExists, ApiError, Forbidden, Invalid
 from operators.lib.objects import INFERENCE_DEPLOYMENTS, PODS, Obj, ObjectKey, is_deleting, key_of, uid_of
 from operators.lib.store import Change, Store
 
@@ -87,6 +87,10 @@ class _Memory:
     milestones: dict[str, Milestones]
     refusal: str = ""
     refusals: int = 0
+
+
+class _NameTaken(Exception):
+    """Somebody else made a pod with the name of our next replica."""
 
 
 class InferenceReconciler:
@@ -240,9 +244,9 @@ class InferenceReconciler:
         for pod in plan.created:
             try:
                 await self._create_one(wanted, pod, wanted_at, world)
-            except (Forbidden, Invalid) as error:
-                memory.refusal = error.message
-                log.warning("replica_refused", deployment=wanted.resource.metadata.name, error=error.message)
+            except (Forbidden, Invalid, _NameTaken) as error:
+                memory.refusal = error.message if isinstance(error, ApiError) else str(error)
+                log.warning("replica_refused", deployment=wanted.resource.metadata.name, error=memory.refusal)
                 break
         memory.refusals = memory.refusals + 1 if memory.refusal else 0
 
@@ -255,6 +259,10 @@ class InferenceReconciler:
         except AlreadyExists:
             # Created by a pass whose answer was lost, or a namesake that is still going: read which.
             written = await world.client.get(PODS, key_of(manifest))
+            if wanted.uid not in [each["uid"] for each in written["metadata"].get("ownerReferences") or ()]:
+                raise _NameTaken(
+                    f"a pod named {written['metadata']['name']} exists and is not ours"
+                ) from None
         self._pods.observe_write(written)
         log.info("replica_created", pod=written["metadata"]["name"], attempt=pod.attempt)
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 
+from operators.apis.v1alpha1 import InferenceDeployment
+from operators.inference.replica_rules import PodToCreate
+from operators.inference.resources import PodStamps, build_pod, hash_template, name_pod
 from operators.lib.conditions import find_condition, is_condition_true
 from operators.lib.objects import INFERENCE_DEPLOYMENTS, PODS, Obj, ObjectKey, Resource
 from tests.operators.inference.world import MANAGER, Cell, eventually, rdp_of
@@ -242,6 +246,28 @@ class TestTrouble:
 
             await eventually(probe, "PodRefused")
             await cell.client.delete(QUOTAS, quota_key)
+            await cell.wait_phase(deployment, "HEALTHY")
+
+    async def test_a_stranger_with_our_name_is_said_and_left_alone(self, cell: Cell) -> None:
+        deployment = cell.deployment(replicas={"min": 1, "max": 1}, paused=True)
+        applied = InferenceDeployment.model_validate(await cell.apply(deployment))
+        name = name_pod(applied, PodToCreate(0, 0, 0), hash_template(applied))
+        stranger = build_pod(applied, PodToCreate(0, 0, 0), PodStamps(datetime.now(UTC), None))
+        stranger["metadata"] = {"name": name, "namespace": cell.namespace}
+        await cell.client.create(PODS, stranger, manager=MANAGER)
+        deployment["spec"]["paused"] = False
+        await cell.apply(deployment)
+        async with cell.operator():
+
+            async def probe() -> bool:
+                found = await cell.find(deployment)
+                conditions = ((found or {}).get("status") or {}).get("conditions") or []
+                ready = find_condition(conditions, "Ready")
+                return ready is not None and name in ready["message"]
+
+            await eventually(probe, "the stranger is named")
+            assert [pod["metadata"]["name"] for pod in await cell.live_pods()] == [name]
+            await cell.client.delete(PODS, ObjectKey(cell.namespace, name), grace_s=0)
             await cell.wait_phase(deployment, "HEALTHY")
 
     async def test_flushed_redis_is_asserted_again_and_kills_nothing(self, cell: Cell) -> None:
