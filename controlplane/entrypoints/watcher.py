@@ -16,6 +16,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 
 from controlplane.capacity import service as capacity
+from controlplane.deployments import service_observe as deployments
 from controlplane.entrypoints.wakes import WakeReader
 from controlplane.entrypoints.wiring import make_context
 from controlplane.kernel.errors import RempartError
@@ -65,7 +66,7 @@ class KindWatcher:
             self.stopping.wait(RELIST_SECONDS)
 
     def take_over_list(self) -> str:
-        objects, version = self.context.clusters.list(self.kind)
+        objects, version = self.context.clusters.list_all(self.kind)
         listed = {_key(item): item for item in objects}
         for key in [key for key in self.known if key not in listed]:
             self._gone(key)
@@ -126,6 +127,14 @@ def make_watchers(context: Context, stopping: threading.Event) -> list[KindWatch
             capacity.observe_node_claim,
             lambda uow, item: capacity.observe_node_claim_gone(uow, item["metadata"]["name"]),
             capacity.settle_node_claims,
+            stopping,
+        ),
+        KindWatcher(
+            context,
+            "InferenceDeployment",
+            deployments.observe_inference_deployment,
+            deployments.observe_inference_deployment_gone,
+            deployments.settle_inference_deployments,
             stopping,
         ),
     ]
