@@ -78,14 +78,15 @@ def update_project(
     """Change what is given; Conflict when the new name is taken."""
     row = _lock(uow, tenant_id, project_id)
     check_version(row.version, expected_version)
-    row.name = row.name if name is None else name
+    wanted_name = row.name if name is None else name
+    row.name = wanted_name
     row.description = row.description if description is None else description
     row.version += 1
     row.updated_at = uow.now
     try:
         uow.session.flush()
     except IntegrityError as err:
-        raise _name_taken(row.name) from err
+        raise _name_taken(wanted_name) from err
     audit.record(
         uow, tenant_id=tenant_id, actor=actor, action="project.changed", target=str(project_id),
         detail={"name": row.name, "version": row.version},

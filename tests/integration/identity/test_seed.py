@@ -1,0 +1,66 @@
+"""The operator's key: made once, registered once, printed never."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import text
+
+from controlplane.entrypoints.seed import seed, write_key
+from controlplane.identity.key_rules import is_well_formed
+from controlplane.kernel.errors import InvalidInput
+from controlplane.plumbing.database import Database
+from controlplane.plumbing.settings import Settings
+from tests.fixtures.tenants import bearer
+
+
+class TestSeed:
+    def test_first_run_makes_a_key_that_opens_the_admin_door(
+        self, api: TestClient, settings: Settings, database: Database, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "secrets" / "admin.key"
+        assert seed(settings, database, path)
+        key = path.read_text().strip()
+        assert is_well_formed(key)
+        assert key.startswith("rmp_adm_local_")
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert [entry.name for entry in path.parent.iterdir()] == ["admin.key"]
+        assert api.get("/v1/admin/organizations", headers=bearer(key)).status_code == 200
+        assert api.get("/v1/organization", headers=bearer(key)).status_code == 403
+
+    def test_second_run_changes_nothing(self, settings: Settings, database: Database, tmp_path: Path) -> None:
+        path = tmp_path / "admin.key"
+        assert seed(settings, database, path)
+        before = path.read_bytes()
+        assert not seed(settings, database, path)
+        assert path.read_bytes() == before
+        with database.system() as uow:
+            assert uow.session.scalar(text("SELECT count(*) FROM api_key")) == 1
+
+    def test_new_database_learns_the_key_of_an_existing_file(
+        self, settings: Settings, database: Database, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "admin.key"
+        assert seed(settings, database, path)
+        with database.system() as uow:
+            uow.session.execute(text("UPDATE api_key SET hash = repeat('0', 64)"))
+        before = path.read_bytes()
+        assert seed(settings, database, path)
+        assert path.read_bytes() == before
+
+    def test_file_with_something_else_is_refused(
+        self, settings: Settings, database: Database, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "admin.key"
+        path.write_text("rmp_svc_local_hello")
+        with pytest.raises(InvalidInput):
+            seed(settings, database, path)
+
+    def test_of_two_writers_the_first_wins(self, tmp_path: Path) -> None:
+        path = tmp_path / "admin.key"
+        write_key(path, "first")
+        write_key(path, "second")
+        assert path.read_text() == "first\n"
