@@ -1,0 +1,202 @@
+"""Use cases of secrets: a value goes in, is sealed at once, and leaves only towards the cell that needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+
+from controlplane.audit import service as audit
+from controlplane.deployments import repository
+from controlplane.deployments.domain import SealedSecret, Secret
+from controlplane.deployments.models import DeploymentRow, SecretRow, SecretVersionRow, ServiceRow
+from controlplane.deployments.sealing import seal, unseal
+from controlplane.kernel.errors import Conflict, FieldProblem, InvalidInput, NotFound
+from controlplane.kernel.ids import ProjectId, SecretId, TenantId
+from controlplane.plumbing.cursors import Page
+from controlplane.plumbing.database import UnitOfWork
+from controlplane.plumbing.web import check_version
+
+
+def create_secret(
+    uow: UnitOfWork, pepper: bytes, *, actor: str, project_id: ProjectId, name: str, value: str
+) -> Secret:
+    """Store a new secret; Conflict when the project has one of that name."""
+    row = SecretRow(
+        tenant_id=uow.tenant,
+        id=SecretId.new(),
+        project_id=project_id,
+        name=name,
+        version=1,
+        created_at=uow.now,
+        updated_at=uow.now,
+    )
+    try:
+        with uow.session.begin_nested():
+            uow.session.add(row)
+    except IntegrityError as err:
+        raise Conflict(
+            f"The project already has a secret called '{name}'.",
+            fields=(FieldProblem("name", "is taken", "taken"),),
+        ) from err
+    _store(uow, pepper, row, value)
+    _audit(uow, actor, "secret.created", row)
+    return repository.to_secret(row)
+
+
+def replace_secret(
+    uow: UnitOfWork,
+    pepper: bytes,
+    secret_id: SecretId,
+    *,
+    actor: str,
+    bound: ProjectId | None,
+    expected_version: int,
+    value: str,
+) -> Secret:
+    """Store a new value under a new version. What runs keeps the version it was deployed with."""
+    row = _lock(uow, secret_id, bound)
+    check_version(row.version, expected_version)
+    row.version, row.updated_at = row.version + 1, uow.now
+    uow.session.flush()
+    _store(uow, pepper, row, value)
+    _audit(uow, actor, "secret.replaced", row)
+    return repository.to_secret(row)
+
+
+def get_secret(uow: UnitOfWork, secret_id: SecretId, bound: ProjectId | None = None) -> Secret:
+    row = uow.session.scalars(
+        select(SecretRow).where(SecretRow.tenant_id == uow.tenant, SecretRow.id == secret_id)
+    ).one_or_none()
+    if row is None or (bound is not None and row.project_id != bound):
+        raise NotFound(f"There is no secret {secret_id}.")
+    return repository.to_secret(row)
+
+
+def list_secrets(
+    uow: UnitOfWork, *, project_id: ProjectId | None, name: str | None, after: UUID | None, limit: int
+) -> Page[Secret]:
+    filters = []
+    if project_id is not None:
+        filters.append(SecretRow.project_id == project_id)
+    if name is not None:
+        filters.append(SecretRow.name == name)
+    rows = repository.page(uow, SecretRow, uow.tenant, after=after, limit=limit, filters=filters)
+    return Page.of([repository.to_secret(row) for row in rows], limit, lambda secret: secret.id.value)
+
+
+def delete_secret(
+    uow: UnitOfWork, secret_id: SecretId, *, actor: str, bound: ProjectId | None, expected_version: int
+) -> None:
+    """Forget a secret with all its versions; Conflict while a service's latest definition names it."""
+    row = _lock(uow, secret_id, bound)
+    check_version(row.version, expected_version)
+    for service, deployment in _users(uow, row.project_id):
+        if row.name in deployment.secret_versions:
+            raise Conflict(f"The service '{service.name}' uses the secret '{row.name}'; deploy it without it first.")
+    uow.session.delete(row)
+    _audit(uow, actor, "secret.deleted", row)
+
+
+def pin_versions(uow: UnitOfWork, project_id: ProjectId, names: Iterable[str]) -> dict[str, int]:
+    """The present version of each named secret; InvalidInput names those that do not exist.
+
+    The rows stay locked until the deployment that names them is stored, so none is deleted in between.
+    """
+    wanted = sorted(set(names))
+    rows = uow.session.scalars(
+        select(SecretRow)
+        .where(SecretRow.tenant_id == uow.tenant, SecretRow.project_id == project_id, SecretRow.name.in_(wanted))
+        .with_for_update(read=True)
+    )
+    found = {row.name: row.version for row in rows}
+    missing = [name for name in wanted if name not in found]
+    if missing:
+        raise InvalidInput(
+            "The definition names secrets that the project does not have.",
+            fields=tuple(FieldProblem("definition.env", f"there is no secret '{n}'", "unknown") for n in missing),
+        )
+    return found
+
+
+def reveal(
+    uow: UnitOfWork, pepper: bytes, tenant_id: TenantId, project_id: ProjectId, versions: Mapping[str, int]
+) -> dict[str, str]:
+    """Unseal the named versions for a cell. Needs a system transaction: a tenant's own cannot read them.
+
+    Errors: SecretDamaged. A name that is gone is absent from the result.
+    """
+    values: dict[str, str] = {}
+    for name, version in sorted(versions.items()):
+        sealed = uow.session.scalars(
+            select(SecretVersionRow)
+            .join(
+                SecretRow,
+                (SecretRow.tenant_id == SecretVersionRow.tenant_id) & (SecretRow.id == SecretVersionRow.secret_id),
+            )
+            .where(
+                SecretRow.tenant_id == tenant_id,
+                SecretRow.project_id == project_id,
+                SecretRow.name == name,
+                SecretVersionRow.version == version,
+            )
+        ).one_or_none()
+        if sealed is not None:
+            held = SealedSecret(name, version, sealed.nonce, sealed.ciphertext)
+            values[name] = unseal(pepper, tenant_id, held)
+    return values
+
+
+def _store(uow: UnitOfWork, pepper: bytes, row: SecretRow, value: str) -> None:
+    sealed = seal(pepper, row.tenant_id, row.name, row.version, value)
+    uow.session.add(
+        SecretVersionRow(
+            tenant_id=row.tenant_id,
+            secret_id=row.id,
+            version=row.version,
+            nonce=sealed.nonce,
+            ciphertext=sealed.ciphertext,
+            created_at=uow.now,
+        )
+    )
+    uow.session.flush()
+
+
+def _users(uow: UnitOfWork, project_id: ProjectId) -> list[tuple[ServiceRow, DeploymentRow]]:
+    query = (
+        select(ServiceRow, DeploymentRow)
+        .join(
+            DeploymentRow,
+            (DeploymentRow.tenant_id == ServiceRow.tenant_id)
+            & (
+                (DeploymentRow.id == ServiceRow.latest_deployment_id)
+                | (DeploymentRow.id == ServiceRow.active_deployment_id)
+            ),
+        )
+        .where(
+            ServiceRow.tenant_id == uow.tenant, ServiceRow.project_id == project_id, ServiceRow.status != "DELETED"
+        )
+    )
+    return [(service, deployment) for service, deployment in uow.session.execute(query)]
+
+
+def _lock(uow: UnitOfWork, secret_id: SecretId, bound: ProjectId | None) -> SecretRow:
+    row = uow.session.scalars(
+        select(SecretRow).where(SecretRow.tenant_id == uow.tenant, SecretRow.id == secret_id).with_for_update()
+    ).one_or_none()
+    if row is None or (bound is not None and row.project_id != bound):
+        raise NotFound(f"There is no secret {secret_id}.")
+    return row
+
+
+def _audit(uow: UnitOfWork, actor: str, action: str, row: SecretRow) -> None:
+    audit.record(
+        uow,
+        tenant_id=uow.tenant,
+        actor=actor,
+        action=action,
+        target=str(row.id),
+        detail={"name": row.name, "version": row.version},
+    )

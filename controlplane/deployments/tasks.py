@@ -1,0 +1,163 @@
+"""Background work of deployments: converge services, tell cells, publish routes. All of it is safe to repeat."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import structlog
+from redis.exceptions import WatchError
+from sqlalchemy.exc import DBAPIError
+
+from controlplane.deployments import repository_fleet
+from controlplane.deployments.routing_publish import publish
+from controlplane.deployments.service_apply import read_wish, record_applied, record_gone, record_refused
+from controlplane.deployments.service_converge import converge
+from controlplane.deployments.service_route import read_snapshot
+from controlplane.kernel.errors import RempartError, Unavailable
+from controlplane.kernel.ids import RegionalDeploymentId, ServiceId, TenantId
+from controlplane.plumbing.cluster import ClusterRefused
+from controlplane.plumbing.consumers import Consumer, Event
+from controlplane.plumbing.context import Context
+from controlplane.plumbing.schedule import Tick
+
+log = structlog.get_logger()
+
+# Routes and draining follow the gateway's contract: every key is re-asserted at least every 5 s.
+ROUTE = Tick("deployments.route", 5)
+ADVANCE = Tick("deployments.advance", 5)
+APPLY = Tick("deployments.apply", 30)
+SWEEP = Tick("deployments.sweep", 60)
+TICKS = (ROUTE, ADVANCE, APPLY, SWEEP)
+
+SERVICES_PAGE = 200
+# A worker's limit is 60 s: what a sweep does not reach, the next one does.
+SERVICES_MAX = 2_000
+PARTS_MAX = 200
+# A wish that changes while a cell is told is told again at once, but not for ever.
+TELL_ROUNDS_MAX = 3
+
+
+def consumers(context: Context) -> tuple[Consumer, ...]:
+    """The room's consumers, with the doors of this process."""
+    return (
+        Consumer(
+            "deployments.converge",
+            frozenset({"deployment.created", "service.changed"}),
+            effect=lambda event: _converge_one(context, event),
+        ),
+        Consumer(
+            "deployments.sweep",
+            frozenset({"capacity.changed", "verdicts.changed", SWEEP.topic}),
+            effect=lambda _: _converge_all(context, only_due=False),
+        ),
+        Consumer(
+            "deployments.advance",
+            frozenset({ADVANCE.topic}),
+            effect=lambda _: _converge_all(context, only_due=True),
+        ),
+        Consumer(
+            "deployments.apply",
+            frozenset({"regional_deployment.placed", "regional_deployment.changed"}),
+            effect=lambda event: tell_cell(
+                context, _tenant(event), RegionalDeploymentId.parse(event.payload["regional_deployment_id"])
+            ),
+        ),
+        Consumer("deployments.apply_all", frozenset({APPLY.topic}), effect=lambda _: _tell_all(context)),
+        Consumer(
+            "deployments.route",
+            frozenset({"routing.changed", ROUTE.topic}),
+            effect=lambda _: publish_routes(context),
+        ),
+    )
+
+
+def _tenant(event: Event) -> TenantId:
+    assert event.tenant_id is not None
+    return event.tenant_id
+
+
+def _converge_one(context: Context, event: Event) -> None:
+    tenant_id = _tenant(event)
+    with context.database.system(tenant_id) as uow:
+        converge(uow, tenant_id, ServiceId.parse(event.payload["service_id"]), is_reassessing=False)
+
+
+def _converge_all(context: Context, *, only_due: bool) -> None:
+    """Converge each service in a transaction of its own: one that fails keeps no other waiting."""
+    after: ServiceId | None = None
+    for _ in range(SERVICES_MAX // SERVICES_PAGE):
+        with context.database.system(is_read_only=True) as uow:
+            found = repository_fleet.list_services_to_converge(
+                uow, after=after, limit=SERVICES_PAGE, only_due=only_due
+            )
+        for tenant_id, service_id in found:
+            _guarded(lambda t=tenant_id, s=service_id: _reassess_one(context, t, s), service_id=str(service_id))  # type: ignore[misc]
+        if len(found) < SERVICES_PAGE:
+            return
+        after = found[-1][1]
+
+
+def _reassess_one(context: Context, tenant_id: TenantId, service_id: ServiceId) -> None:
+    with context.database.system(tenant_id) as uow:
+        converge(uow, tenant_id, service_id, is_reassessing=True)
+
+
+def tell_cell(context: Context, tenant_id: TenantId, part_id: RegionalDeploymentId) -> None:
+    """Make a part's cell hold what its row says: read, tell without a transaction, record; again if it changed."""
+    for _ in range(TELL_ROUNDS_MAX):
+        with context.database.system(tenant_id, is_read_only=True) as uow:
+            wish = read_wish(uow, context.settings.pepper, part_id)
+        if wish is None:
+            return
+        part = wish.part
+        if not wish.manifests:
+            _take_down(context, tenant_id, part_id, part.namespace, part.object_name)
+            return
+        generation = 0
+        try:
+            for manifest in wish.manifests:
+                generation = int(context.clusters.apply(manifest)["metadata"].get("generation") or 0)
+        except ClusterRefused as refused:
+            with context.database.system(tenant_id) as uow:
+                record_refused(uow, part, refused.message)
+            continue
+        with context.database.system(tenant_id) as uow:
+            if record_applied(uow, part, generation):
+                return
+    raise Unavailable(f"What {part_id} should be keeps changing; its cell is told again.")
+
+
+def _take_down(
+    context: Context, tenant_id: TenantId, part_id: RegionalDeploymentId, namespace: str, name: str
+) -> None:
+    context.clusters.delete("InferenceDeployment", namespace, name)
+    context.clusters.delete("Secret", namespace, f"{name}-env")
+    # The object stays until its operator has drained the replicas: the watcher tells when it is gone.
+    if context.clusters.find("InferenceDeployment", namespace, name) is None:
+        with context.database.system(tenant_id) as uow:
+            record_gone(uow, part_id)
+
+
+def _tell_all(context: Context) -> None:
+    with context.database.system(is_read_only=True) as uow:
+        parts = repository_fleet.list_unapplied_parts(uow, limit=PARTS_MAX)
+    for tenant_id, part_id in parts:
+        _guarded(lambda t=tenant_id, p=part_id: tell_cell(context, t, p), regional_deployment_id=str(part_id))  # type: ignore[misc]
+
+
+def publish_routes(context: Context) -> None:
+    """Publish the routing snapshot unless a newer one is already there."""
+    with context.database.system() as uow:
+        snapshot = read_snapshot(uow)
+    try:
+        publish(context.redis, snapshot)
+    except WatchError as err:
+        raise Unavailable("Another worker published at the same moment; it is looked at again.") from err
+
+
+def _guarded(act: Callable[[], None], **names: str) -> None:
+    """Run one item of a sweep; its failure is logged and the next sweep tries again."""
+    try:
+        act()
+    except (RempartError, ClusterRefused, DBAPIError) as err:
+        log.warning("sweep_item_failed", error=repr(err)[:300], **names)
