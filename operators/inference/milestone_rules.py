@@ -92,6 +92,9 @@ def _stamp(
 ) -> Stamp | None:
     if reported_at is None or (known is not None and known.reported_at == reported_at):
         return known
+    if reported_at.microsecond:
+        # Told by the node itself, to the millisecond: nobody knows better.
+        return Stamp(reported_at, reported_at)
     for reading in (recorded_at, now):
         if reading is not None and _agrees(reading, reported_at):
             return Stamp(reported_at, reading)

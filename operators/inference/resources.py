@@ -177,7 +177,11 @@ def _container(spec: InferenceDeploymentSpec) -> JsonObject:
 
 def _environment(spec: InferenceDeploymentSpec) -> list[JsonObject]:
     """The platform's variables last: the engine's model cannot be swapped by a tenant's variable."""
-    platform = {"REMPART_MODEL_URI": spec.model.uri, "REMPART_MODEL_DIGEST": spec.model.digest}
+    platform = {
+        "REMPART_MODEL_NAME": spec.model.name,
+        "REMPART_MODEL_URI": spec.model.uri,
+        "REMPART_MODEL_DIGEST": spec.model.digest,
+    }
     plain = [{"name": each.key, "value": each.value} for each in spec.env if each.key not in platform]
     secret = [
         {

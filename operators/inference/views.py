@@ -25,6 +25,9 @@ ANNOTATION_CREATED_AT = "rempart.eu/created-at"
 ANNOTATION_DRAINING_SINCE = "rempart.eu/draining-since"
 ANNOTATION_GPUS = "rempart.eu/gpus"
 ANNOTATION_PORT_HTTP = "rempart.eu/port-http"
+# A process node tells these to the millisecond; other nodes do not write them.
+ANNOTATION_STARTED_AT = "rempart.eu/started-at"
+ANNOTATION_READY_AT = "rempart.eu/ready-at"
 
 # Reasons of a waiting container with which it will not start by itself soon: a person has to act.
 STUCK_REASONS = frozenset(
@@ -119,8 +122,14 @@ def observe_pod(raw: Mapping[str, Any], port_name: str = "http") -> PodView:
         wanted_at=parse_time(annotations.get(ANNOTATION_WANTED_AT)),
         draining_since=parse_time(annotations.get(ANNOTATION_DRAINING_SINCE)),
         scheduled_at=parse_time(scheduled.get("lastTransitionTime")) if is_scheduled else None,
-        started_at=parse_time(((container.get("state") or {}).get("running") or {}).get("startedAt")),
-        ready_at=parse_time(ready.get("lastTransitionTime")) if is_ready else None,
+        started_at=_sharpen(
+            parse_time(((container.get("state") or {}).get("running") or {}).get("startedAt")),
+            annotations.get(ANNOTATION_STARTED_AT),
+        ),
+        ready_at=_sharpen(
+            parse_time(ready.get("lastTransitionTime")) if is_ready else None,
+            annotations.get(ANNOTATION_READY_AT),
+        ),
         failed_at=_failed_at(container, ready),
         problem_reason=problem_reason,
         problem_message=problem_message,
@@ -141,6 +150,14 @@ def parse_time(text: object) -> datetime | None:
 def format_time(at: datetime) -> str:
     """Write an instant as RFC 3339 UTC with microseconds, the form of our annotations and status."""
     return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _sharpen(reported_at: datetime | None, told: object) -> datetime | None:
+    """The node's own instant if it falls into the second that Kubernetes reports."""
+    told_at = parse_time(told)
+    if reported_at is None or told_at is None:
+        return reported_at
+    return told_at if told_at.replace(microsecond=0) == reported_at else reported_at
 
 
 def _find_problem(
