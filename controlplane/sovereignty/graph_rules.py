@@ -72,9 +72,12 @@ def stated_bp(graph: OwnershipGraph, entity_id: LegalEntityId, share: Share) -> 
 
 
 def undeclared_bp(graph: OwnershipGraph, entity_id: LegalEntityId, share: Share) -> int:
-    """Return the part of a company that no holding accounts for; persons, states and floats have no holders."""
+    """Return the part of a company that no holding accounts for; persons, states and floats have no holders.
+
+    A company outside the Union counts as a holder by itself: who stands behind it weighs only where it is stated.
+    """
     entity = graph.entities.get(entity_id)
-    if entity is not None and entity.kind is not EntityKind.COMPANY:
+    if entity is not None and (entity.kind is not EntityKind.COMPANY or entity.is_eu is False):
         return 0
     return max(0, BASIS_POINTS - stated_bp(graph, entity_id, share))
 

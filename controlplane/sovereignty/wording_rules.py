@@ -105,8 +105,10 @@ def step_of_certification(certification: Certification) -> WhyStep:
     return WhyStep(
         fact_id=str(certification.id),
         text=Text(
-            en=f"{label}{mark_en} was issued on {certification.issued_on} and holds through {certification.expires_on}.",
-            fr=f"{label}{mark_fr} délivré le {certification.issued_on}, valable jusqu'au {certification.expires_on} inclus.",
+            en=f"{label}{mark_en} was issued on {certification.issued_on} and holds through"
+            f" {certification.expires_on}.",
+            fr=f"{label}{mark_fr} délivré le {certification.issued_on}, valable jusqu'au"
+            f" {certification.expires_on} inclus.",
         ),
         evidence=certification.evidence,
         evidence_sha256=certification.evidence_sha256,
@@ -209,7 +211,8 @@ def _word_ground(
             who.en,
             Text(
                 en=f"{who.en}{doubt.en} has a veto over {held.en} or over a company that controls it (§19.6 b).",
-                fr=f"{who.fr}{doubt.fr} dispose d'un droit de veto sur {held.fr} ou une société qui la contrôle (§19.6 b).",
+                fr=f"{who.fr}{doubt.fr} dispose d'un droit de veto sur {held.fr} ou sur une société qui la"
+                " contrôle (§19.6 b).",
             ),
         )
     if finding.ground is Ground.CONTROL and not is_unknown:
@@ -222,7 +225,8 @@ def _word_ground(
         "an ownership structure that can be judged",
         "unknown",
         Text(
-            en=f"Control of {held.en} is not proven to lie inside the Union: facts are missing or contradict each other.",
+            en=f"Control of {held.en} is not proven to lie inside the Union: facts are missing or contradict each"
+            " other.",
             fr=f"Le contrôle de {held.fr} dans l'Union n'est pas établi : des faits manquent ou se contredisent.",
         ),
     )
