@@ -12,6 +12,9 @@ GPU_RESOURCE = "nvidia.com/gpu"
 ANNOTATION_GPUS = "rempart.eu/gpus"
 LABEL_TENANT = "rempart.eu/tenant"
 
+# No node has more GPUs than this has digits; a longer text is no number of ours.
+DIGITS_MAX = 9
+
 _ENDED_PHASES = frozenset({"Failed", "Succeeded"})
 
 
@@ -71,7 +74,7 @@ def format_gpus(gpus: tuple[int, ...]) -> str:
 def _gpus(text: object) -> tuple[int, ...]:
     if not isinstance(text, str):
         return ()
-    return tuple(int(part) for part in text.split(",") if part.isascii() and part.isdigit())
+    return tuple(_whole(part) for part in text.split(",") if part.isascii() and part.isdigit())
 
 
 def _scheduled_at(status: Mapping[str, Any], metadata: Mapping[str, Any]) -> datetime | None:
@@ -96,4 +99,5 @@ def _time(text: object) -> datetime | None:
 
 
 def _whole(text: object) -> int:
-    return int(text) if isinstance(text, str | int) and str(text).isdigit() else 0
+    digits = str(text) if isinstance(text, str | int) else ""
+    return int(digits) if len(digits) <= DIGITS_MAX and digits.isascii() and digits.isdigit() else 0

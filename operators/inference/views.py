@@ -29,6 +29,10 @@ ANNOTATION_PORT_HTTP = "rempart.eu/port-http"
 ANNOTATION_STARTED_AT = "rempart.eu/started-at"
 ANNOTATION_READY_AT = "rempart.eu/ready-at"
 
+PORT_MAX = 65535
+# No count of ours has more digits; a longer text is no number of ours.
+DIGITS_MAX = 9
+
 # Reasons of a waiting container with which it will not start by itself soon: a person has to act.
 STUCK_REASONS = frozenset(
     {
@@ -184,7 +188,7 @@ def _find_problem(
 def _find_port(spec: Mapping[str, Any], annotations: Mapping[str, Any], port_name: str) -> int | None:
     """The process node's assigned loopback port if there is one, else the container's port of that name."""
     assigned = _integer(annotations.get(ANNOTATION_PORT_HTTP))
-    if assigned:
+    if 0 < assigned <= PORT_MAX:
         return assigned
     for container in spec.get("containers") or ():
         for port in container.get("ports") or ():
@@ -201,11 +205,12 @@ def _failed_at(container: Mapping[str, Any], ready: Mapping[str, Any]) -> dateti
 def _gpus(text: object) -> tuple[int, ...]:
     if not isinstance(text, str):
         return ()
-    return tuple(int(part) for part in text.split(",") if part.strip().isdigit())
+    return tuple(_integer(part) for part in text.split(",") if part.isascii() and part.isdigit())
 
 
 def _integer(text: object) -> int:
-    return int(text) if isinstance(text, str) and text.isdigit() else 0
+    is_whole = isinstance(text, str) and len(text) <= DIGITS_MAX and text.isascii() and text.isdigit()
+    return int(text) if isinstance(text, str) and is_whole else 0
 
 
 def _first(items: Any) -> Mapping[str, Any]:

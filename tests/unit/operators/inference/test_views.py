@@ -42,7 +42,7 @@ class TestObserve:
     def test_the_nodes_port_wins_over_the_containers(self) -> None:
         assert observe_pod(pod(port_http="40123")).port == 40123
 
-    @pytest.mark.parametrize("value", ["", "x", "-1", "1.5", "²"])
+    @pytest.mark.parametrize("value", ["", "x", "-1", "1.5", "²", "9" * 5000])
     def test_a_hand_edited_annotation_reads_as_zero(self, value: str) -> None:
         view = observe_pod(pod(attempt=value, failures=value, port_http=value, draining_since=value))
         assert (view.attempt, view.failures, view.port, view.draining_since) == (0, 0, 8000, None)

@@ -1,0 +1,73 @@
+"""Which pods hold GPUs, read from their JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from operators.allocation.views import format_gpus, gpu_count, observe_gpu_pod, observe_node
+
+
+def pod(**changes: Any) -> dict[str, Any]:
+    made: dict[str, Any] = {
+        "metadata": {
+            "name": "p",
+            "namespace": "ns",
+            "uid": "u",
+            "creationTimestamp": "2026-11-21T12:00:00Z",
+            "labels": {"rempart.eu/tenant": "org_1"},
+            "annotations": {"rempart.eu/gpus": "2,3"},
+        },
+        "spec": {
+            "nodeName": "n",
+            "containers": [{"resources": {"limits": {"nvidia.com/gpu": "2"}}}],
+        },
+        "status": {"phase": "Running"},
+    }
+    for key, value in changes.items():
+        made[key] = {**made[key], **value}
+    return made
+
+
+class TestPod:
+    def test_a_bound_tenants_pod_with_gpus_counts(self) -> None:
+        view = observe_gpu_pod(pod())
+        assert view is not None
+        assert (view.gpus, view.gpu_count, view.node, view.is_ended) == ((2, 3), 2, "n", False)
+        assert format_gpus(view.gpus) == "2,3"
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"metadata": {"labels": {}}},
+            {"spec": {"nodeName": None}},
+            {"spec": {"containers": [{"name": "cpu-only"}]}},
+        ],
+    )
+    def test_a_pod_without_tenant_node_or_gpu_does_not(self, changes: dict[str, Any]) -> None:
+        assert observe_gpu_pod(pod(**changes)) is None
+
+    @pytest.mark.parametrize("value", ["", "x", "²", "-1", "1.5"])
+    def test_a_hand_edited_annotation_gives_no_gpu(self, value: str) -> None:
+        view = observe_gpu_pod(pod(metadata={"annotations": {"rempart.eu/gpus": value}}))
+        assert view is not None
+        assert view.gpus == ()
+
+    def test_an_ended_pod_says_when(self) -> None:
+        ended = {"state": {"terminated": {"finishedAt": "2026-11-21T12:30:00Z"}}}
+        view = observe_gpu_pod(pod(status={"phase": "Succeeded", "containerStatuses": [ended]}))
+        assert view is not None
+        assert view.is_ended
+        assert view.ended_at is not None
+        assert view.ended_at.minute == 30
+
+
+def test_gpus_of_all_containers_add_up() -> None:
+    container = {"resources": {"limits": {"nvidia.com/gpu": "3"}}}
+    assert gpu_count({"containers": [container, container, {}]}) == 6
+
+
+def test_a_node_without_labels_is_real_and_in_this_cell() -> None:
+    node = observe_node({"metadata": {"name": "n"}, "status": {"capacity": {"nvidia.com/gpu": "8"}}}, "c")
+    assert (node.cell, node.gpu_total, node.is_simulated) == ("c", 8, False)
