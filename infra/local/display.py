@@ -12,7 +12,8 @@ from infra.local.control import Message
 
 COLOURS = ("cyan", "green", "yellow", "blue", "magenta", "bright_cyan", "bright_green", "bright_blue")
 MARKS = {"ready": "[green]✓[/]", "done": "[green]✓[/]", "failed": "[red]✗[/]", "backing off": "[yellow]↻[/]"}
-NAME_WIDTH = 26
+NAME_WIDTH = 28
+PLAIN_WIDTH = 160  # Of lines that go to a file or a pipe.
 
 
 class Display:
@@ -20,6 +21,8 @@ class Display:
 
     def __init__(self) -> None:
         self._console = Console(highlight=False)
+        if not self._console.is_terminal:
+            self._console.width = PLAIN_WIDTH
         self._spinner: Spinner | None = None
         self._seen: dict[str, str] = {}
 
@@ -54,7 +57,7 @@ class Display:
         """The whole status."""
         table = Table(box=None, pad_edge=False, header_style="bold")
         for title in ("PROGRAM", "STATE", "FOR", "PID", "RESTARTS", "WHAT"):
-            table.add_column(title, overflow="fold")
+            table.add_column(title, overflow="fold", no_wrap=title in {"PROGRAM", "STATE", "FOR"})
         for program in answer["programs"]:
             state = str(program["state"])
             colour = "green" if state in {"ready", "done"} else "red" if state == "failed" else "yellow"

@@ -3,7 +3,10 @@
 import http.client
 import socket
 import ssl
+from collections.abc import Callable
 from pathlib import Path
+
+import psutil
 
 PROBE_SECONDS_MAX = 2.0  # One look; a program too busy for it is not ready.
 
@@ -26,6 +29,21 @@ def accepts(port: int) -> bool:
     """Whether something listens on a loopback port."""
     with socket.create_connection(("127.0.0.1", port), timeout=PROBE_SECONDS_MAX):
         return True
+
+
+def says(text: str) -> Callable[[int, str], bool]:
+    """A sign: the program logged `text` since it started."""
+    return lambda pid, said: text in said  # noqa: ARG005 - the shape of a sign
+
+
+def is_connected(pid: int, said: str) -> bool:
+    """A sign: the program holds a TCP connection, so it read its settings and reached what it works with."""
+    del said
+    try:
+        connections = psutil.Process(pid).net_connections(kind="tcp")
+    except psutil.Error:
+        return False
+    return any(connection.status == psutil.CONN_ESTABLISHED for connection in connections)
 
 
 def _is_ok(connection: http.client.HTTPConnection, path: str) -> bool:

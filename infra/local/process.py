@@ -38,9 +38,9 @@ class ProcessSpec:
 
     Shapes: `argv` empty = a step of our own: `prepare` is all it does. A callable `argv` is asked at each
             start, for what is known only then. `needs` are names of other specs.
-    Units:  seconds. `ready_seconds` bounds one start; `settle_seconds` is how long it must have stood before
-            it counts as ready; `stop_seconds` is the grace before SIGKILL.
-    `is_ready` and `prepare` run in a worker thread, may raise, and are tried again.
+    Units:  seconds. `ready_seconds` bounds one start; `stop_seconds` is the grace before SIGKILL.
+    `is_ready` and `prepare` run in a worker thread, may raise, and are tried again. A program without a door
+    to knock at has a `sign` instead: asked with its process id and what it logged since this start.
     """
 
     name: str
@@ -50,8 +50,8 @@ class ProcessSpec:
     environment: Mapping[str, str] = field(default_factory=dict)
     prepare: Callable[[], None] | None = None
     is_ready: Callable[[], bool] | None = None
+    sign: Callable[[int, str], bool] | None = None
     is_one_shot: bool = False
-    settle_seconds: float = 0.0
     user: OsUser | None = None
     stop_signal: signal.Signals = signal.SIGTERM
     ready_seconds: float = 60.0
@@ -76,7 +76,6 @@ def spawn(
     """
     uid, gid = (spec.user.uid, spec.user.gid) if spec.user else (os.getuid(), os.getgid())
     shim = [sys.executable, "-I", "-S", str(SHIM), str(os.getpid()), str(int(spec.stop_signal))]
-    rotate(log)
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
         return subprocess.Popen(

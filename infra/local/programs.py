@@ -13,10 +13,6 @@ from infra.local.keys import LocalSecrets
 from infra.local.paths import Layout
 from infra.local.process import ProcessSpec
 
-# A program without a port to ask counts as ready when it stood this long: it has read its settings and
-# reached what it needs, or it would have ended.
-SETTLE_SECONDS = 1.5
-
 PROGRAM_STOP_SECONDS = 15.0  # A worker finishes its step, the gateway its open calls.
 NODE_STOP_SECONDS = 30.0  # The process node first lets its pods stop within their own grace.
 
@@ -55,9 +51,14 @@ def process_node_spec(
         "REMPART_ENVIRONMENT": "local",
     }
     environment |= served if is_own else {}
-    about = "a node that really runs pods, as local processes"
     return _python(
-        "process-node", about, "infra.local.processnode", needs, environment, None, NODE_STOP_SECONDS
+        "process-node",
+        "a node that really runs pods, as local processes",
+        "infra.local.processnode",
+        needs,
+        environment,
+        sign=probes.says("process_node_started"),
+        stop_seconds=NODE_STOP_SECONDS,
     )
 
 
@@ -77,10 +78,38 @@ def program_specs(layout: Layout, addresses: Addresses, secrets: LocalSecrets) -
         _one_shot("migrate", "the schema is the newest", f"{ENTRY}.migrate", ("database",), owner),
         _one_shot("seed", "the operator's key and first rows", f"{ENTRY}.seed", ("migrate", "redis"), seed),
         _api(addresses, both | cluster, celled),
-        _python("worker", "does what was decided", f"{ENTRY}.worker", celled, both | cluster),
-        _python("beat", "reminds the worker of the time", f"{ENTRY}.beat", seeded, system),
-        _python("relay", "carries the outbox's events", f"{ENTRY}.relay", seeded, system),
-        _python("watcher", "brings the cells' status home", f"{ENTRY}.watcher", celled, both | cluster),
+        _python(
+            "worker",
+            "does what was decided",
+            f"{ENTRY}.worker",
+            celled,
+            both | cluster,
+            sign=probes.is_connected,
+        ),
+        _python(
+            "beat",
+            "reminds the worker of the time",
+            f"{ENTRY}.beat",
+            seeded,
+            system,
+            sign=probes.says("beat_started"),
+        ),
+        _python(
+            "relay",
+            "carries the outbox's events",
+            f"{ENTRY}.relay",
+            seeded,
+            system,
+            sign=probes.says("relay_listening"),
+        ),
+        _python(
+            "watcher",
+            "brings the cells' status home",
+            f"{ENTRY}.watcher",
+            celled,
+            both | cluster,
+            sign=probes.is_connected,
+        ),
         _operators(layout, addresses, common | redis),
         *_gateway(layout, addresses, common | redis | pepper),
     ]
@@ -167,6 +196,7 @@ def _python(
     needs: tuple[str, ...],
     environment: Mapping[str, str],
     is_ready: Callable[[], bool] | None = None,
+    sign: Callable[[int, str], bool] | None = None,
     stop_seconds: float = PROGRAM_STOP_SECONDS,
 ) -> ProcessSpec:
     return ProcessSpec(
@@ -176,7 +206,7 @@ def _python(
         needs=needs,
         environment=environment,
         is_ready=is_ready,
-        settle_seconds=0.0 if is_ready else SETTLE_SECONDS,
+        sign=sign,
         stop_seconds=stop_seconds,
     )
 

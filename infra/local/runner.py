@@ -24,6 +24,8 @@ from infra.local.registry import Registry, kill_marked, reap
 TICK_SECONDS = 0.05  # How late a crash is noticed, at most; 20 looks a second cost nothing measurable.
 PROBE_THREADS = 4
 LOG_TAIL_LINES = 15
+# Of what a program says from its start on; a sign stands in its first lines.
+SIGN_BYTES_MAX = 64 * 1024
 # A program that has not come up after so many tries in a row fails the whole start: a person is waiting.
 START_CRASHES_MAX = 4
 
@@ -54,6 +56,7 @@ class _Managed:
     probe: "Future[bool] | None" = None
     since: float = 0.0
     retry_at: float = 0.0
+    log_start: int = 0
     crashes: int = 0
     restarts: int = 0
     reason: str = ""
@@ -207,6 +210,9 @@ class Runner:
             return
         # Its bound on getting ready counts from here: preparing has bounds of its own.
         managed.since = time.monotonic()
+        log = self.log_path(spec.name)
+        rotate(log)
+        managed.log_start = log.stat().st_size if log.exists() else 0
         managed.process = spawn(spec, argv, self._run_id, self.log_path(spec.name), self._folder)
         self._registry.add(spec.name, managed.process.pid, int(spec.stop_signal))
 
@@ -243,8 +249,8 @@ class Runner:
             self._spawn(managed)
 
     def _has_passed(self, managed: _Managed) -> bool:
-        if time.monotonic() - managed.since < managed.spec.settle_seconds:
-            return False
+        if managed.spec.sign is not None:
+            return self._shows_sign(managed, managed.spec.sign)
         if managed.spec.is_ready is None:
             return True
         if managed.probe is None:
@@ -254,6 +260,13 @@ class Runner:
         probe, managed.probe = managed.probe, None
         # A probe that raises has found nobody there yet; the bound on the whole start ends the waiting.
         return probe.exception() is None and probe.result()
+
+    def _shows_sign(self, managed: _Managed, sign: Callable[[int, str], bool]) -> bool:
+        assert managed.process is not None
+        with self.log_path(managed.spec.name).open("rb") as log:
+            log.seek(managed.log_start)
+            said = log.read(SIGN_BYTES_MAX).decode("utf-8", errors="replace")
+        return sign(managed.process.pid, said)
 
     def _watch_ready(self, managed: _Managed) -> None:
         assert managed.process is not None

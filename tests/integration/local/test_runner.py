@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from infra.local import probes
 from infra.local.process import LOG_BYTES_MAX, RUN_VARIABLE, ProcessSpec, rotate
 from infra.local.process_rules import State
 from infra.local.registry import list_marked, read_start, reap
@@ -95,8 +96,7 @@ class TestStart:
     def test_a_start_that_fails_says_why_and_leaves_nothing(self, bench: Bench) -> None:
         good = ProcessSpec("good", "", python(FOREVER))
         script = "import sys; sys.exit('the port is taken')"
-        # It settles for longer than a busy machine needs to start Python.
-        bad = ProcessSpec("bad", "", python(script), needs=("good",), settle_seconds=10.0)
+        bad = ProcessSpec("bad", "", python(script), needs=("good",), sign=probes.says("never said"))
         runner = bench.runner(good, bad)
         with pytest.raises(StackFailed, match=r"bad did not come up: ended with code 1\n.*the port is taken"):
             runner.start()
@@ -129,6 +129,21 @@ class TestStart:
         seen = json.loads(bench.log("show"))
         assert seen["OWN"] == "1"
         assert "REMPART_ADMIN_KEY" not in seen
+
+    def test_a_sign_of_a_former_start_does_not_count(self, bench: Bench) -> None:
+        once = bench.folder / "once"
+        script = f"import os, sys; print('listening', flush=True); {FOREVER}"
+        mute = f"import os; os.path.exists({str(once)!r}) or (open({str(once)!r}, 'w'), exec({script!r})); {FOREVER}"
+        spec = ProcessSpec("service", "", python(mute), sign=probes.says("listening"), ready_seconds=60.0)
+        runner = bench.runner(spec)
+        runner.start()
+        first = find(runner, "service").pid
+        assert first is not None
+        os.kill(first, signal.SIGKILL)
+        tick_until(runner, lambda: find(runner, "service").pid not in (None, first), "it is started again")
+        runner.tick()
+        assert "listening" in bench.log("service")
+        assert find(runner, "service").state is State.STARTING
 
 
 class TestCrash:
