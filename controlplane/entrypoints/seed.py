@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from controlplane.catalogue import service as catalogue
 from controlplane.identity import key_rules
 from controlplane.identity import service as identity
 from controlplane.identity.domain import KeyKind
@@ -37,6 +38,7 @@ def seed(settings: Settings, database: Database, path: Path) -> bool:
     with path.open(encoding="utf-8") as stream:
         key = stream.read(FILE_BYTES_MAX).strip()
     with database.system() as uow:
+        catalogue.seed(uow)
         return identity.register_operator_key(uow, key, settings.pepper)
 
 

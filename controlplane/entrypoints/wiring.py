@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from controlplane.capacity import tasks as capacity
+from controlplane.deployments import tasks as deployments
 from controlplane.identity import tasks as identity
 from controlplane.plumbing.cluster import Clusters
 from controlplane.plumbing.consumers import Consumer, Consumers
@@ -28,6 +29,7 @@ def all_consumers(context: Context) -> Consumers:
         *identity.consumers(context),
         *sovereignty.consumers(context),
         *capacity.consumers(context),
+        *deployments.consumers(context),
     ]
     return Consumers(consumers)
 
@@ -37,4 +39,5 @@ def all_ticks() -> tuple[Tick, ...]:
         *identity.TICKS,
         *sovereignty.TICKS,
         *capacity.TICKS,
+        *deployments.TICKS,
     )

@@ -13,7 +13,8 @@ S = TypeVar("S", bound=StrEnum)
 T = TypeVar("T", bound=StrEnum)
 
 
-@dataclass(frozen=True, slots=True)
+# No slots: `TransitionTable[State, Trigger](…)` notes its type arguments on the new object.
+@dataclass(frozen=True)
 class TransitionTable(Generic[S, T]):
     """`edges[(state, trigger)]` is the next state; what is absent is refused with both names."""
 
