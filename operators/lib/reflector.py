@@ -51,6 +51,9 @@ class Reflector:
                 pause_s = PAUSE_FIRST_S
             except Gone:
                 reason = "gone"
+                # A server that forgets at once must not be listed in a tight loop.
+                await asyncio.sleep(pause_s)
+                pause_s = min(pause_s * 2, PAUSE_MAX_S)
             except ApiError as err:
                 log.warning(
                     "watch_interrupted", resource=self.selection.resource.plural, status=err.status,
