@@ -43,6 +43,9 @@ RUN_AS_ID = 65532
 READINESS_PERIOD_SECONDS = 1
 READINESS_FAILURES_MAX = 3
 
+# As many sequences as the local engine decodes together; larger engines are told by their arguments.
+PARALLEL_MAX = 16
+
 LABEL_VALUE_LENGTH_MAX = 63
 _HASH_LENGTH = 10
 _ATTEMPT_HASH_LENGTH = 6
@@ -179,6 +182,7 @@ def _environment(spec: InferenceDeploymentSpec) -> list[JsonObject]:
     """The platform's variables last: the engine's model cannot be swapped by a tenant's variable."""
     platform = {
         "REMPART_MODEL_NAME": spec.model.name,
+        "REMPART_PARALLEL": str(min(spec.scaling.concurrency_per_replica, PARALLEL_MAX)),
         "REMPART_MODEL_URI": spec.model.uri,
         "REMPART_MODEL_DIGEST": spec.model.digest,
     }

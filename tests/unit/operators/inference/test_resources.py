@@ -74,6 +74,13 @@ class TestPod:
         values = [each["value"] for each in container["env"] if each["name"] == "REMPART_MODEL_DIGEST"]
         assert values == ["sha256:" + "0" * 64]
 
+    @pytest.mark.parametrize(("concurrency", "expected"), [(1, "1"), (4, "4"), (100, "16")])
+    def test_the_engine_is_told_how_many_requests_come_together(
+        self, concurrency: int, expected: str
+    ) -> None:
+        (container,) = build(deployment(scaling={"concurrencyPerReplica": concurrency}))["spec"]["containers"]
+        assert {"name": "REMPART_PARALLEL", "value": expected} in container["env"]
+
     def test_drain_time_is_the_grace_of_the_pod(self) -> None:
         assert build(deployment())["spec"]["terminationGracePeriodSeconds"] == 45
 
