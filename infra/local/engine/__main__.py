@@ -11,7 +11,8 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from infra.local.engine.server import LOOPBACK, drain, start_server
+from infra.local.engine.connections import LOOPBACK
+from infra.local.engine.server import drain, start_server
 from infra.local.engine.settings_rules import SettingsRefused, decide_settings
 from infra.local.engine.weights import WeightsMissing, WeightsRefused, get_weights_path, verify_weights
 

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
-import socket
 import time
 from pathlib import Path
 from typing import Protocol
 
+from infra.local.engine.connections import LOOPBACK, count_talking, stop_accepting
 from infra.local.engine.settings_rules import EngineSettings
-
-LOOPBACK = "127.0.0.1"
 
 HTTP_THREADS_SPARE = 4
 """HTTP threads beyond one per sequence: health probes and metrics must not wait behind answers."""
 
 DRAIN_POLL_SECONDS = 0.05
 """How often a draining engine counts what is in flight."""
-
-DRAIN_QUIET_POLLS = 3
-"""Polls in a row that must find nothing in flight: an answer's last bytes leave after its slot is free."""
 
 LLAMA_LOG_ERRORS_ONLY = 1
 """llama.cpp's verbosity that prints errors alone; our own JSON lines tell the phases."""
@@ -68,58 +61,23 @@ def start_server(settings: EngineSettings, weights: Path) -> LlamaServer:
 
 
 def count_in_flight(server: LlamaServer) -> int:
-    """Count requests being answered or waiting for a sequence, from llama.cpp's own gauges."""
-    return sum(int(number) for number in _IN_FLIGHT.findall(server.handle_metrics()))
+    """Count requests being answered or waiting for a sequence, from llama.cpp's own gauges.
 
-
-def stop_accepting(port: int) -> bool:
-    """Close the door for new connections while open ones go on; return whether a listener was found.
-
-    llama.cpp's binding has no such call, and its server cuts every stream when its listener fails. So its
-    listening socket, found among this process's own descriptors, is replaced by one that nobody knows.
+    An engine that cannot say counts as busy: silence must not cut an answer.
     """
-    is_closed = False
-    for entry in list(Path("/proc/self/fd").iterdir()):
-        is_closed = _replace_listener(int(entry.name), port) or is_closed
-    return is_closed
-
-
-def _replace_listener(descriptor: int, port: int) -> bool:
-    try:
-        candidate = socket.socket(fileno=os.dup(descriptor))
-    except OSError:
-        return False
-    with candidate:
-        is_listening = _is_listener_on(candidate, port)
-    if not is_listening:
-        return False
-    with socket.create_server((LOOPBACK, 0), backlog=1) as substitute:
-        os.dup2(substitute.fileno(), descriptor, inheritable=False)
-    # A thread blocked in accept() still holds the old socket: one last connection lets it go.
-    with contextlib.suppress(OSError):
-        socket.create_connection((LOOPBACK, port), timeout=1).close()
-    return True
-
-
-def _is_listener_on(candidate: socket.socket, port: int) -> bool:
-    try:
-        is_listening = candidate.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) == 1
-        return is_listening and candidate.getsockname()[1] == port
-    except OSError:
-        return False
+    gauges = _IN_FLIGHT.findall(server.handle_metrics())
+    return sum(int(number) for number in gauges) if gauges else 1
 
 
 def drain(server: LlamaServer, port: int, seconds_max: int) -> int:
     """Stop accepting, wait for what is in flight, and return how many requests were left when time was up.
 
-    Units: `seconds_max` seconds; 0 returned means that every answer was finished.
+    Units: `seconds_max` seconds; 0 returned means that every answer was finished and sent.
     """
     stop_accepting(port)
     deadline = time.monotonic() + seconds_max
-    quiet = 0
-    left = count_in_flight(server)
-    while quiet < DRAIN_QUIET_POLLS and time.monotonic() < deadline:
+    while left := count_in_flight(server) or count_talking(port):
+        if time.monotonic() >= deadline:
+            return left
         time.sleep(DRAIN_POLL_SECONDS)
-        left = count_in_flight(server)
-        quiet = 0 if left else quiet + 1
-    return left
+    return 0

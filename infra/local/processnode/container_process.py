@@ -17,6 +17,12 @@ from infra.local.processnode.container_log import ContainerLog
 from infra.local.processnode.leftovers import read_start_ticks
 
 PR_SET_PDEATHSIG = 1
+PR_CAPBSET_DROP = 24
+PR_SET_NO_NEW_PRIVS = 38
+"""Numbers of linux/prctl.h."""
+
+CAPABILITY_NUMBERS_MAX = 64
+"""The kernel keeps capabilities in 64 bits; numbers it does not know are refused and harmless."""
 
 OUTPUT_END_SECONDS = 1.0
 """How long the pumps may go on after the process ended: a child that kept the pipe must not hold the pod."""
@@ -120,7 +126,8 @@ async def start_process(
 ) -> ContainerProcess:
     """Start a program in its own session and working folder.
 
-    It dies with this program (PDEATHSIG), dumps no core, and gives way to the rest of the machine.
+    It dies with this program (PDEATHSIG), dumps no core, gives way to the rest of the machine, and has no
+    capability and no way to get one, even when this program runs as root.
     Errors: StartFailed.
     """
     limits = _decide_limits(memory_limit_mib)
@@ -135,6 +142,9 @@ async def start_process(
         os.nice(POD_NICENESS)
         with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123
             file.write(str(OOM_SCORE_ADJUST))
+        for capability in range(CAPABILITY_NUMBERS_MAX):
+            _PRCTL(PR_CAPBSET_DROP, capability, 0, 0, 0)
+        _PRCTL(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 
     try:
         # Forked from the main thread: the death signal follows the thread that forked, not the process.

@@ -38,6 +38,9 @@ HEARTBEAT_SECONDS = 300
 RELEASE_SECONDS_MAX = 120
 """How long pods may take to leave before the node is removed without them."""
 
+WORKER_RETRY_SECONDS = 5.0
+"""A pod whose worker failed on something nobody foresaw is taken up again; if it is gone, that ends at once."""
+
 FAREWELL_SECONDS_MAX = 2.0
 """The last word to the API server when this program stops; it may be stopping too."""
 
@@ -63,7 +66,6 @@ class NodeAgent:
         self._shared = shared
         self._client: ApiClient = shared.client
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._emptied = asyncio.Event()
         self._path = f"{NODES}/{assignment.node_name}"
 
     async def run(self) -> None:
@@ -190,15 +192,12 @@ class NodeAgent:
             self._forget(uid)
         for pod in pods:
             self._observe(pod)
-        if not self.workers:
-            self._emptied.set()
 
     def _observe(self, pod: Mapping[str, Any]) -> None:
         uid = pod["metadata"]["uid"]
         if uid in self.workers:
             self.workers[uid].observe(pod)
             return
-        self._emptied.clear()
         worker = self.workers[uid] = PodWorker(pod, self._shared)
         task = self._tasks[uid] = asyncio.create_task(worker.run())
         task.add_done_callback(lambda done, uid=uid: self._observe_end(uid, done))  # type: ignore[misc]
@@ -208,13 +207,11 @@ class NodeAgent:
             self.workers[uid].end(Ending.VANISHED)
 
     def _observe_end(self, uid: str, task: asyncio.Task[None]) -> None:
-        self.workers.pop(uid, None)
+        worker = self.workers.pop(uid)
         self._tasks.pop(uid, None)
-        if not self.workers:
-            self._emptied.set()
         if not task.cancelled() and (error := task.exception()):
-            # The object is still there: the next list finds it and starts over.
             log("pod_worker_failed", uid=uid, error=repr(error))
+            asyncio.get_running_loop().call_later(WORKER_RETRY_SECONDS, self._observe, worker.pod)
 
     async def _evict(self) -> None:
         """Delete the pods of this node and wait until their processes have ended."""

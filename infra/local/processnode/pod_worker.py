@@ -49,6 +49,9 @@ REFUSED_RETRY_SECONDS = 2.0
 FLUSH_SECONDS_MAX = 10.0
 """How long the last status may take before the pod is removed without it."""
 
+FAREWELL_SECONDS_MAX = 2.0
+"""The same when the whole node stops: the API server may be stopping too."""
+
 VANISHED_GRACE_SECONDS = 1
 """A pod that was force-deleted has no grace left; its process gets one second to close its files."""
 
@@ -104,6 +107,11 @@ class PodWorker:
         """The number of the newest run, which names its log."""
         return self._writer.record.restart_count
 
+    @property
+    def pod(self) -> Mapping[str, Any]:
+        """The newest object of this pod."""
+        return self._writer.pod
+
     def observe(self, pod: Mapping[str, Any]) -> None:
         """Take the newest object of this pod."""
         self._writer.observe(pod)
@@ -133,8 +141,9 @@ class PodWorker:
         """Run the container again and again until it is final or the pod ends."""
         record = self._writer.record
         if record.state.kind is StateKind.TERMINATED and not record.is_final:
-            policy = self._writer.pod["spec"].get("restartPolicy", "Always")
-            self._settle(policy, record.state)
+            self._settle(self._writer.pod["spec"].get("restartPolicy", "Always"), record.state)
+            # The container did not crash, its node went away: it starts again without delay.
+            self._crashes = 0
         while self._ending is Ending.NONE and not self._writer.record.is_final:
             try:
                 plan = decide_plan(self._writer.pod, sys.executable)
@@ -270,6 +279,8 @@ class PodWorker:
 
     def _settle(self, policy: str, state: ContainerState) -> None:
         """Decide what follows from an end: another start, or the end of the pod."""
+        if self._ending in (Ending.SHUTDOWN, Ending.VANISHED):
+            return  # Not the pod's end but ours, or nobody is left to tell: the next run finds out by itself.
         record = self._writer.record
         is_deadline = self._ending is Ending.DEADLINE
         is_again = self._ending is Ending.NONE and is_restart_wanted(RestartPolicy(policy), state.exit_code)
@@ -322,6 +333,7 @@ class PodWorker:
     async def _leave(self) -> None:
         """Tell the last status, remove the object if it waits for us, and clear the folder."""
         if self._ending is Ending.SHUTDOWN:
+            await self._writer.flush(FAREWELL_SECONDS_MAX)
             return
         if self._ending is Ending.DELETED:
             await self._writer.flush(FLUSH_SECONDS_MAX)

@@ -32,7 +32,7 @@ SOURCE_ROOT = Path(__file__).resolve().parents[3]
 """Where `infra` is importable from: the local images are modules of it."""
 
 LOCK_RETRY_SECONDS = 0.1
-LOCK_SECONDS_MAX = 10.0
+LOCK_SECONDS_MAX = 3.0
 """How long an earlier run of the same host may take to let go."""
 
 

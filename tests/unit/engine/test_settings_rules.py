@@ -23,7 +23,7 @@ GOOD = {
 def test_defaults_serve_one_sequence_under_the_file_name() -> None:
     settings = decide_settings(GOOD, [], cores=2)
     assert settings.model_name == "SmolLM2-135M-Instruct.Q4_1"
-    assert (settings.port, settings.parallel, settings.threads) == (8080, 1, 2)
+    assert (settings.port, settings.parallel, settings.threads) == (8080, 1, 1)
     assert settings.context_tokens == CONTEXT_TOKENS_PER_SEQUENCE
 
 
@@ -36,7 +36,9 @@ def test_arguments_win_over_the_environment() -> None:
 
 @pytest.mark.parametrize("cores", [1, 2, 64])
 def test_threads_never_exceed_two(cores: int) -> None:
-    assert decide_settings(GOOD, [], cores).threads == min(cores, 2)
+    assert decide_settings(GOOD, [], cores).threads == (2 if cores == 64 else 1)
+    with pytest.raises(SettingsRefused, match="threads"):
+        decide_settings(GOOD, ["--threads", "3"], cores)
 
 
 @pytest.mark.parametrize(
