@@ -178,13 +178,13 @@ def _judge_certifications(
     for wanted in requirement.certifications:
         covering = [c for c in certifications if c.framework == wanted.framework and _covers(c, site)]
         reading.facts.update(str(c.id) for c in covering)
-        reading.ends += [c.starts_at for c in covering]
         reading.ends += [c.valid_to for c in covering if c.valid_to is not None]
         checked = [(_check_certification(c, wanted, at), c) for c in covering]
         held = [c for problem, c in checked if problem is None]
         if held:
             reading.ends.append(max(_holds_until(c, wanted) for c in held))
             continue
+        reading.ends += [c.starts_at for c in covering]
         # The nearest miss is told: the problem that comes last in the order of the checks.
         problem, nearest = max(
             ((problem, c) for problem, c in checked if problem is not None),
