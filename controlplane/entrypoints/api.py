@@ -36,6 +36,7 @@ log = structlog.get_logger()
 
 # A definition with its config files fits; anything larger is not one of our requests.
 BODY_BYTES_MAX = 1 << 20
+ADMIN_PREFIX = "/v1/admin/"
 
 
 class PayloadTooLarge(RempartError):
@@ -83,6 +84,9 @@ def authenticate(request: Request) -> None:
     with database.system(is_read_only=True) as uow:
         principal = identity.authenticate(uow, raw_key.strip(), settings.pepper)
         now = uow.now
+    if request.url.path.startswith(ADMIN_PREFIX):
+        # Each handler checks too; a handler that forgets is still behind this door.
+        identity.require_platform(principal)
     request.state.principal = principal
     recent_uses: identity.RecentUses = request.app.state.recent_uses
     if recent_uses.is_due(principal.key_id, now):
