@@ -17,7 +17,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -52,9 +51,9 @@ def rss_mib(*pids: int) -> float:
 def measure(name: str, port: int, pids: tuple[int, ...], load: Load, seconds: float) -> dict[str, Any]:
     """Warm up, load without pause for CPU, then at a fixed rate for latency."""
     asyncio.run(run_closed(port, load, CONNECTIONS, 1.0))
-    before = cpu_seconds(*pids)
+    before = [cpu_seconds(pid) for pid in pids]
     closed = asyncio.run(run_closed(port, load, CONNECTIONS, seconds))
-    cpu = cpu_seconds(*pids) - before
+    cpu = [cpu_seconds(pid) - start for pid, start in zip(pids, before, strict=True)]
     rate = min(PACED_PER_SECOND, max(5, int(closed.calls / seconds * 0.5)))
     paced = asyncio.run(run_paced(port, load, rate, seconds))
     result = {
@@ -62,7 +61,8 @@ def measure(name: str, port: int, pids: tuple[int, ...], load: Load, seconds: fl
         "calls": closed.calls,
         "errors": closed.errors + paced.errors,
         "calls_per_second": round(closed.calls / seconds),
-        "cpu_us_per_call": round(cpu / max(1, closed.calls) * 1e6, 1),
+        "cpu_us_per_call": round(sum(cpu) / max(1, closed.calls) * 1e6, 1),
+        "cpu_us_by_process": [round(each / max(1, closed.calls) * 1e6, 1) for each in cpu],
         "paced_per_second": rate,
         "p50_ms": paced.percentile(50),
         "p99_ms": paced.percentile(99),
@@ -72,12 +72,14 @@ def measure(name: str, port: int, pids: tuple[int, ...], load: Load, seconds: fl
     return result
 
 
-def with_filters(rig: Rig, change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> None:
-    """Start the rig's Envoy anew with other filters in front: only for comparison."""
+def with_filters(rig: Rig, in_front: list[dict[str, Any]]) -> None:
+    """Start the rig's Envoy anew with other filters in place of its key check: only for comparison."""
     path = rig.state_dir / "gateway" / "envoy" / "xds" / "lds" / "lds.json"
     document = json.loads(path.read_text())
     manager = document["resources"][0]["filter_chains"][0]["filters"][0]["typed_config"]
-    manager["http_filters"] = change(manager["http_filters"])
+    names = [each["name"] for each in manager["http_filters"]]
+    kept = manager["http_filters"][names.index("envoy.filters.http.buffer") :]
+    manager["http_filters"] = [*in_front, *kept]
     path.write_text(json.dumps(document))
     rig.kill(rig.envoy)
     rig.start_envoy()
@@ -97,9 +99,9 @@ def _caller_lua(tenant: Tenant) -> dict[str, Any]:
     return {"name": "rempart.caller", "typed_config": typed}
 
 
-def ext_authz_filters(rig: Rig, tenant: Tenant) -> Callable[[list[dict[str, Any]]], list[dict[str, Any]]]:
+def _ext_authz(rig: Rig) -> dict[str, Any]:
     token = (rig.state_dir / "gateway" / "internal-token").read_text()
-    authorize = {
+    return {
         "name": "envoy.filters.http.ext_authz",
         "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz",
@@ -113,20 +115,17 @@ def ext_authz_filters(rig: Rig, tenant: Tenant) -> Callable[[list[dict[str, Any]
             },
         },
     }
-    return lambda filters: [authorize, _caller_lua(tenant), *filters[1:]]
 
 
-def api_key_filters(tenant: Tenant) -> Callable[[list[dict[str, Any]]], list[dict[str, Any]]]:
-    kind = "type.googleapis.com/envoy.extensions.filters.http.api_key_auth.v3.ApiKeyAuth"
-    authorize = {
+def _api_key_auth(tenant: Tenant) -> dict[str, Any]:
+    return {
         "name": "envoy.filters.http.api_key_auth",
         "typed_config": {
-            "@type": kind,
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.api_key_auth.v3.ApiKeyAuth",
             "credentials": [{"key": tenant.key, "client": tenant.key_id}],
             "key_sources": [{"header": "Authorization"}],
         },
     }
-    return lambda filters: [authorize, _caller_lua(tenant), *filters[1:]]
 
 
 def bench_rempart(folder: Path, upstream: int, seconds: float) -> list[dict[str, Any]]:
@@ -147,12 +146,15 @@ def bench_rempart(folder: Path, upstream: int, seconds: float) -> list[dict[str,
 
         results.append(measure("rempart, everything", rig.port, pids(), load, seconds))
         results.append(measure("rempart, everything, stream of 32", rig.port, pids(), stream, seconds))
-        with_filters(rig, lambda filters: [_caller_lua(tenant), *filters[1:]])
-        results.append(measure("rempart, key not checked", rig.port, pids(), load, seconds))
-        with_filters(rig, lambda filters: [api_key_filters(tenant)(filters)[0], *filters])
-        results.append(measure("rempart, api_key_auth", rig.port, pids(), load, seconds))
-        with_filters(rig, lambda filters: [ext_authz_filters(rig, tenant)(filters)[0], *filters[1:]])
-        results.append(measure("rempart, ext_authz each call", rig.port, pids(), load, seconds))
+        caller = _caller_lua(tenant)
+        variants = {
+            "rempart, key not checked": [caller],
+            "rempart, api_key_auth instead": [_api_key_auth(tenant), caller],
+            "rempart, ext_authz each call instead": [_ext_authz(rig), caller],
+        }
+        for name, in_front in variants.items():
+            with_filters(rig, in_front)
+            results.append(measure(name, rig.port, pids(), load, seconds))
     return results
 
 

@@ -102,7 +102,12 @@ def test_a_real_model_wakes_streams_and_is_counted_by_its_engine(
     wake = json.loads(rig.redis.xrevrange("rempart:wakes", count=1)[0][1][b"wake"])
     assert wake["request_id"] == request_id
 
-    # Awake now: a plain answer and a stream without usage go to the engine directly.
+    _expect_direct_answers(rig, client, ask)
+    _expect_a_hang_up_to_be_counted(rig, client)
+
+
+def _expect_direct_answers(rig: Rig, client: openai.OpenAI, ask: Any) -> None:
+    """Awake: a plain answer and a stream without usage go to the engine directly."""
     whole = client.chat.completions.with_raw_response.create(**ask)
     answer = whole.parse()
     assert answer.usage is not None
@@ -115,7 +120,9 @@ def test_a_real_model_wakes_streams_and_is_counted_by_its_engine(
     assert all(chunk.choices for chunk in quiet)
     assert rig.usage_of(quiet.response.headers["x-request-id"])["data"]["output_tokens"] > 0
 
-    # Hung up after three pieces: the engine stops, and what it had made is on record.
+
+def _expect_a_hang_up_to_be_counted(rig: Rig, client: openai.OpenAI) -> None:
+    """Hung up after three pieces: the engine stops, and what it had made is on record."""
     broken = client.chat.completions.create(
         model=MODEL,
         messages=[{"role": "user", "content": "Tell a long story."}],
