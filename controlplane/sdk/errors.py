@@ -25,7 +25,8 @@ class ApiError(SdkError):
         self.message = str(problem.get("detail") or problem.get("message") or "The server gave no reason.")
         self.request_id = str(problem.get("request_id", ""))
         self.fields: list[dict[str, str]] = list(problem.get("errors") or [])
-        super().__init__(self.message)
+        details = "; ".join(f"{f.get('field')}: {f.get('message')}" for f in self.fields)
+        super().__init__(f"{self.message} {details}".strip())
 
 
 class ConnectionLost(SdkError):

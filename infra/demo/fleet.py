@@ -61,7 +61,7 @@ def certify(stage: Stage, site: str, framework: str, version: str, days: int) ->
     today = datetime.now(UTC).date()
     body = {
         "framework": framework,
-        "version": version,
+        "framework_version": version,
         "site_code": site,
         "issued_on": str(today - timedelta(days=365)),
         "expires_on": str(today + timedelta(days=days)),

@@ -11,9 +11,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import kubernetes
-from kubernetes.client.exceptions import ApiException
+from urllib3 import Timeout
 from urllib3.exceptions import HTTPError
 
 from controlplane.kernel.errors import NotFound, Unavailable
@@ -183,21 +184,25 @@ class Clusters:
     ) -> Any:
         client = self._client()
         headers = {"Accept": "application/json", "Content-Type": content_type}
-        client.update_params_for_auth(headers, query, ["BearerToken"])
+        client.update_params_for_auth(headers, query, ["BearerToken"], path, method, None)
+        url = client.configuration.host + path + ("?" + urlencode(query) if query else "")
+        connect, read = timeout
         try:
-            return client.rest_client.request(
+            response = client.rest_client.pool_manager.request(
                 method,
-                client.configuration.host + path,
-                query_params=query,
+                url,
                 headers=headers,
-                body=None if body is None else dict(body),
-                _preload_content=False,
-                _request_timeout=timeout,
+                # JSON is YAML too: the API server takes it as an apply patch.
+                body=None if body is None else json.dumps(body).encode(),
+                timeout=Timeout(connect=connect, read=read),
+                preload_content=False,
+                retries=False,
             )
-        except ApiException as err:
-            raise _translate(err) from err
         except HTTPError as err:
             raise Unavailable("The cluster's API server cannot be reached.") from err
+        if response.status >= 400:
+            raise _translate(response.status, response.data)
+        return response
 
     def _client(self) -> Any:
         if self._api is None:
@@ -218,14 +223,14 @@ class ClusterRefused(Exception):
         self.message = message
 
 
-def _translate(err: ApiException) -> Exception:
-    message = str(err.reason)
+def _translate(status: int, body: bytes) -> Exception:
+    message = f"the API server answered {status}"
     with suppress(ValueError):
-        message = json.loads(err.body or "{}").get("message", message)
-    if err.status == 404:
+        message = str(json.loads(body).get("message", message))
+    if status == 404:
         return NotFound(message)
-    if err.status == 410:
+    if status == 410:
         return ClusterGone(message)
-    if err.status in (409, 429) or (err.status or 500) >= 500:
+    if status in (409, 429) or status >= 500:
         return Unavailable(message)
-    return ClusterRefused(int(err.status), message)
+    return ClusterRefused(status, message)
