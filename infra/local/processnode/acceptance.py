@@ -1,7 +1,7 @@
 """`python -m infra.local.processnode.acceptance`: is this host fit to run what it would be given?
 
 Every check does real work on this host and reports what it saw. The last line, which is also the pod's
-termination message, is one JSON object `{"checks": [{"name", "result": "pass" | "fail", "detail"}]}`; any failure
+termination message, is one JSON object `{"checks": [{"name", "result": "passed" | "failed", "detail"}]}`; any failure
 exits with 1.
 """
 
@@ -191,14 +191,14 @@ def main() -> int:
     if path := os.environ.get("REMPART_TERMINATION_MESSAGE_PATH"):
         Path(path).write_text(report)
     print(report, flush=True)
-    return 0 if all(result.result == "pass" for result in results) else 1
+    return 0 if all(result.result == "passed" for result in results) else 1
 
 
 def _run_check(name: str, check: Check, environ: Mapping[str, str]) -> CheckResult:
     try:
-        return CheckResult(name, "pass", check(environ)[:DETAIL_CHARACTERS_MAX])
+        return CheckResult(name, "passed", check(environ)[:DETAIL_CHARACTERS_MAX])
     except (CheckFailed, OSError, ValueError) as failure:
-        return CheckResult(name, "fail", (str(failure) or repr(failure))[:DETAIL_CHARACTERS_MAX])
+        return CheckResult(name, "failed", (str(failure) or repr(failure))[:DETAIL_CHARACTERS_MAX])
 
 
 class _Echo(BaseHTTPRequestHandler):

@@ -178,7 +178,7 @@ def test_the_acceptance_image_reports_real_checks(program: ProcessNodeProgram) -
     )
     message = program.container("acceptance")["state"]["terminated"]["message"]
     results = {check["name"]: check["result"] for check in json.loads(message)["checks"]}
-    assert results == dict.fromkeys(("cpu", "arithmetic", "memory", "disk", "loopback", "clock"), "pass")
+    assert results == dict.fromkeys(("cpu", "arithmetic", "memory", "disk", "loopback", "clock"), "passed")
 
 
 def test_acceptance_fails_on_a_host_that_is_smaller_than_promised(program: ProcessNodeProgram) -> None:
@@ -188,7 +188,7 @@ def test_acceptance_fails_on_a_host_that_is_smaller_than_promised(program: Proce
     )
     wait_until(lambda: program.status("small").get("phase") == "Failed", "the checks failed")
     message = program.container("small")["state"]["terminated"]["message"]
-    failed = [check["name"] for check in json.loads(message)["checks"] if check["result"] == "fail"]
+    failed = [check["name"] for check in json.loads(message)["checks"] if check["result"] == "failed"]
     assert failed == ["memory"]
 
 

@@ -21,7 +21,7 @@ def test_this_host_passes_and_the_last_line_is_the_report(
     last = capsys.readouterr().out.splitlines()[-1]
     assert last == (tmp_path / "message").read_text()
     checks = json.loads(last)["checks"]
-    assert [check["result"] for check in checks] == ["pass"] * 6
+    assert [check["result"] for check in checks] == ["passed"] * 6
     assert list(checks[0]) == ["name", "result", "detail"]
     assert len(last) < 4096
     assert [path.name for path in tmp_path.iterdir()] == ["message"]
@@ -66,4 +66,4 @@ def test_any_failure_is_the_exit_code(
     monkeypatch.delenv("REMPART_TERMINATION_MESSAGE_PATH", raising=False)
     assert acceptance.main() == 1
     checks = json.loads(capsys.readouterr().out.splitlines()[-1])["checks"]
-    assert [check["name"] for check in checks if check["result"] == "fail"] == ["memory"]
+    assert [check["name"] for check in checks if check["result"] == "failed"] == ["memory"]
