@@ -42,7 +42,7 @@ RELEASE_TIMEOUT_S = 300.0
 # A claim that failed by running out of time is tried again; one that failed its checks waits for a person.
 FAILED_RETRY_S = 300.0
 # A machine that joins within this time needs no status write for the phases in between.
-FOLD_S = 3.0
+FOLD_S = 10.0
 
 
 class Reason(StrEnum):

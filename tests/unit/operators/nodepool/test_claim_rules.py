@@ -12,6 +12,7 @@ from operators.nodepool.domain import (
     ACCEPTANCE_TIMEOUT_S,
     CLAIM_PHASES,
     FAILED_RETRY_S,
+    FOLD_S,
     LAUNCH_TIMEOUT_S,
     REGISTRATION_TIMEOUT_S,
     SIMULATED,
@@ -144,7 +145,7 @@ def test_the_way_up_has_one_action_a_step() -> None:
 def test_a_young_claim_whose_node_joins_quickly_folds_its_status() -> None:
     decision = decide_claim(claim(age_s=0.5), node(ready=False), None, NOW)
     assert decision.is_folded
-    assert decision.requeue_after_s == pytest.approx(2.5)
+    assert decision.requeue_after_s == pytest.approx(FOLD_S - 0.5)
 
 
 def test_a_failed_run_fails_the_claim_with_its_words_and_stays_failed() -> None:
