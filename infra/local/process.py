@@ -54,7 +54,7 @@ class ProcessSpec:
     is_one_shot: bool = False
     user: OsUser | None = None
     stop_signal: signal.Signals = signal.SIGTERM
-    ready_seconds: float = 60.0
+    ready_seconds: float = 120.0
     stop_seconds: float = 10.0
 
 
