@@ -123,5 +123,8 @@ class Database:
         return now + timedelta(seconds=int(seconds or 0))
 
     def dispose(self) -> None:
-        self.app_engine.dispose()
-        self.system_engine.dispose()
+        """Close what was opened: a program that uses one role alone has no address of the other."""
+        for name in ("app_engine", "system_engine"):
+            engine: Engine | None = self.__dict__.get(name)
+            if engine is not None:
+                engine.dispose()

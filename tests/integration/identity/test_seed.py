@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from controlplane.identity.key_rules import is_well_formed
 from controlplane.kernel.errors import InvalidInput
 from controlplane.plumbing.database import Database
 from controlplane.plumbing.settings import Settings
+from tests.fixtures.database import TEST_PEPPER, DatabaseUrls
 from tests.fixtures.tenants import bearer
 
 
@@ -58,6 +61,28 @@ class TestSeed:
         path.write_text("rmp_svc_local_hello")
         with pytest.raises(InvalidInput):
             seed(settings, database, path)
+
+    def test_command_prints_nothing_of_the_key(self, database_urls: DatabaseUrls, tmp_path: Path) -> None:
+        path = tmp_path / "admin.key"
+        environment = {
+            "REMPART_SYSTEM_DATABASE_URL": database_urls.system,
+            "REMPART_KEY_PEPPER": TEST_PEPPER,
+            "REMPART_ADMIN_KEY_FILE": str(path),
+        }
+        for sentence in ("registered now", "known"):
+            done = subprocess.run(
+                [sys.executable, "-m", "controlplane.entrypoints.seed"],
+                env=environment, capture_output=True, text=True, timeout=60, check=True,
+            )  # fmt: skip
+            assert sentence in done.stdout
+            assert path.read_text().strip() not in done.stdout + done.stderr
+        path.write_text("something else")
+        failed = subprocess.run(
+            [sys.executable, "-m", "controlplane.entrypoints.seed", "--admin-key-file", str(path)],
+            env=environment, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert failed.returncode == 1
+        assert "not an operator key" in failed.stderr
 
     def test_of_two_writers_the_first_wins(self, tmp_path: Path) -> None:
         path = tmp_path / "admin.key"
