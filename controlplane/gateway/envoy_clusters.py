@@ -10,6 +10,7 @@ from typing import Any
 
 from controlplane.gateway.domain import Endpoint, GatewayConfig, Route
 from controlplane.gateway.envoy_listener import ANSWER_BUFFER_BYTES_MAX, watched_source
+from controlplane.gateway.snapshot_rules import COUNT_MAX
 
 Json = dict[str, Any]
 
@@ -44,7 +45,7 @@ def build_endpoints(
 
 
 def _deployment_cluster(config: GatewayConfig, route: Route) -> Json:
-    calls_max = route.replicas_max * route.concurrency_per_replica + route.queue.requests_max
+    calls_max = min(COUNT_MAX, route.replicas_max * route.concurrency_per_replica + route.queue.requests_max)
     name = route.regional_deployment_id
     return {
         **_cluster(name),

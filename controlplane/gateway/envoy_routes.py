@@ -62,10 +62,12 @@ def build_routes(config: GatewayConfig, table: RouteTable) -> Json:
 
 def residency(route: Route) -> str:
     """Write the header that says where the answer came from (docs/contracts.md)."""
-    return (
+    text = (
         f"country={route.country}; datacenter={route.datacenter}; operator={route.operator}; "
         f"policy={route.verdict.policy_hash}"
     )
+    # A header holds visible ASCII; one other character would make Envoy refuse every route.
+    return "".join(character if " " <= character <= "~" else "?" for character in text)
 
 
 def _host(config: GatewayConfig, host: HostAnswer) -> Json:

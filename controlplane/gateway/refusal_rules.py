@@ -15,6 +15,10 @@ PERMISSION = "permission_error"
 SERVER = "server_error"
 
 
+REASON_LENGTH_MAX = 1000
+"""Of a verdict's reason: Envoy refuses the whole table for one body above its bound, so none comes near it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """One refused call. `retry_after_seconds` None means that trying again is no use."""
@@ -97,4 +101,5 @@ NOT_FROM_GATEWAY = Refusal(403, PERMISSION, "internal_door", "This door is for t
 def not_admissible(reason: str) -> Refusal:
     """Refuse a route whose sovereignty verdict is no; `reason` is the verdict's own sentence."""
     text = "No admissible datacenter may answer this call under the service's sovereignty requirement."
-    return Refusal(403, PERMISSION, "jurisdiction_not_admissible", f"{text} {reason}".strip(), "model")
+    sentence = f"{text} {reason[:REASON_LENGTH_MAX]}".strip()
+    return Refusal(403, PERMISSION, "jurisdiction_not_admissible", sentence, "model")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from ipaddress import ip_address
 from typing import Any
 
 from controlplane.gateway.domain import (
@@ -30,6 +31,10 @@ KEYS_MAX = 1_000_000
 
 ENDPOINTS_MAX = 4_000
 """Replicas of one regional deployment (a cell has at most 2,000 nodes)."""
+
+
+COUNT_MAX = 1_000_000_000
+"""Of any number in a snapshot: Envoy refuses a whole file for one number that its 32 bits do not hold."""
 
 
 class SnapshotRefused(ValueError):
@@ -120,7 +125,9 @@ def _endpoint(item: Mapping[str, Any]) -> Endpoint:
     port = _count(item["port"], 1)
     if port > 65_535:
         raise ValueError("a port is above 65535")
-    return Endpoint(_text(item, "address"), port, _text(item, "instance"))
+    # A name instead of an address would make Envoy refuse the file.
+    address = str(ip_address(_text(item, "address")))
+    return Endpoint(address, port, _text(item, "instance"))
 
 
 def _list(data: Any, name: str, count_max: int) -> list[Any]:
@@ -148,8 +155,8 @@ def _text(item: Mapping[str, Any], name: str) -> str:
 
 
 def _count(value: Any, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(f"{value!r} is not a whole number of at least {least}")
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= COUNT_MAX:
+        raise ValueError(f"{value!r} is not a whole number from {least} to {COUNT_MAX}")
     return value
 
 

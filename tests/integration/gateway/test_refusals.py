@@ -175,6 +175,26 @@ def test_a_clients_request_id_is_not_used(rig: Rig, tenant: Tenant, client: http
     assert sorted(ids) == ids
 
 
+def test_no_text_in_one_route_keeps_envoy_from_taking_the_others(
+    rig: Rig, tenant: Tenant, client: httpx.Client, engine: ScriptedEngine
+) -> None:
+    odd = "Borlänge\r\nx: y %REQ(A)% " + "é" * 3000
+    verdict = {"admissible": False, "policy_hash": odd, "decided_at": "", "reason": odd}
+    route = tenant.route(operator=odd[:200], hosts=["*", "a b", "twice.example.test"])
+    others = [
+        tenant.route(model="other", verdict=verdict, hosts=["twice.example.test"]),
+        tenant.route(model="wide", max=10**9, concurrency_per_replica=10**9, operator=odd),
+        tenant.route(model="modèle / %\n"),
+    ]
+    rig.publish_routes(route, *others)
+    rig.publish_endpoints(route, engine.port)
+    answered = client.post(CHAT, json=_call())
+    assert answered.status_code == 200
+    assert answered.headers["x-rempart-residency"].startswith("country=FR; ")
+    assert "x" not in answered.headers
+    _expect(client.post(CHAT, json=_call("other")), 403, "jurisdiction_not_admissible")
+
+
 def test_the_inner_doors_are_closed_to_others(rig: Rig, tenant: Tenant) -> None:
     route = tenant.route()
     rig.publish_routes(route)

@@ -94,11 +94,19 @@ def test_models_are_listed_for_their_own_project_only() -> None:
         {"model": ""},
         {"queue": {}},
         {"max": "2"},
+        {"max": 2**40},
     ],
 )
 def test_a_snapshot_with_one_wrong_route_is_refused_whole(change: dict[str, object]) -> None:
     with pytest.raises(SnapshotRefused):
         parse_routing(routing(route_item(1), route_item(2, **change)))
+
+
+@pytest.mark.parametrize("address", ["engine.example.test", "", "127.0.0.1; x"])
+def test_an_endpoint_that_is_no_address_is_refused(address: str) -> None:
+    endpoint = {"address": address, "port": 1, "instance": "pod-1"}
+    with pytest.raises(SnapshotRefused):
+        parse_endpoints({"regional_deployment_id": "rdp_1", "endpoints": [endpoint]})
 
 
 JUNK = st.recursive(
