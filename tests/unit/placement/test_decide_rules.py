@@ -25,7 +25,7 @@ from tests.unit.placement.builders import (
     verdict,
 )
 
-RELAXED = settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+RELAXED = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 
 
 def fits_by_hand(wanted: Demand, candidate: Candidate) -> bool:
