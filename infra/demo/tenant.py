@@ -12,7 +12,7 @@ from infra.demo.teller import Teller, require
 from infra.demo.waiting import wait_until
 
 MODEL = "smollm2-135m-instruct"
-GPU_MODEL = "mistral-small-3.2-24b-instruct-2506"
+GPU_MODEL = "mistral-small-3.2-24b-instruct"
 # Short, so that the demo sees the service fall asleep.
 IDLE_SECONDS = 6
 REQUIREMENT = {
