@@ -36,7 +36,9 @@ def check_definition(uow: UnitOfWork, definition: Definition) -> Definition:
             problems.append(FieldProblem(f"definition.instance_types.{index}.type", err.message, "unknown"))
             continue
         if not sizes[-1].holds(model.sizing):
-            problems.append(FieldProblem(f"definition.instance_types.{index}.type", _too_small(sizes[-1], model)))
+            problems.append(
+                FieldProblem(f"definition.instance_types.{index}.type", _too_small(sizes[-1], model))
+            )
     if problems:
         raise _refused(*problems)
     return replace(
@@ -68,4 +70,6 @@ def _too_small(size: InstanceType, model: Model) -> str:
 
 
 def _refused(*problems: FieldProblem) -> InvalidInput:
-    return InvalidInput("The definition does not fit the catalogue; see `errors` for each field.", fields=problems)
+    return InvalidInput(
+        "The definition does not fit the catalogue; see `errors` for each field.", fields=problems
+    )

@@ -139,7 +139,9 @@ def decide_stops(
             continue
         elif part.route_state is RouteState.DRAINING:
             if is_drained(part, now):
-                stops.append(Stop(part, RunTrigger.STOP, "Drained", "Its traffic has moved and its calls have ended."))
+                stops.append(
+                    Stop(part, RunTrigger.STOP, "Drained", "Its traffic has moved and its calls have ended.")
+                )
         elif part.route_state is RouteState.ACTIVE:
             if wanted is None and is_refused(part, now):
                 stops.append(Stop(part, RunTrigger.STOP, "Evicted", part.verdict.reason))
@@ -153,7 +155,9 @@ def is_drained(part: RegionalDeployment, now: datetime) -> bool:
     return part.draining_since is None or now >= part.draining_since + timedelta(seconds=ROUTE_DRAIN_SECONDS)
 
 
-def mirror_status(deployment: Deployment, parts: Iterable[RegionalDeployment], *, is_wanted: bool) -> RunStatus:
+def mirror_status(
+    deployment: Deployment, parts: Iterable[RegionalDeployment], *, is_wanted: bool
+) -> RunStatus:
     """Where a deployment stands, from its parts; `is_wanted`: the latest of a service that should run."""
     mine = [part for part in parts if part.deployment_id == deployment.id]
     is_open = any(part.is_live or part.status in LEAVING for part in mine)

@@ -61,7 +61,9 @@ class ScalingTarget(WireModel):
     """One target; exactly one of its keys is set, as Koyeb has it."""
 
     sleep_idle_delay: SleepIdleDelay | None = Field(default=None, description="Scale to zero when idle.")
-    concurrent_requests: ConcurrentRequests | None = Field(default=None, description="Scale on requests in flight.")
+    concurrent_requests: ConcurrentRequests | None = Field(
+        default=None, description="Scale on requests in flight."
+    )
 
     @model_validator(mode="after")
     def _one_key(self) -> Self:
@@ -91,7 +93,9 @@ class EnvVariable(WireModel):
     """One variable of the engine's environment: a plain value or the name of a secret."""
 
     key: str = Field(pattern=ENV_KEY_PATTERN, description="Name of the variable.", examples=["LOG_LEVEL"])
-    value: str | None = Field(default=None, max_length=8192, description="Plain value; never put a secret here.")
+    value: str | None = Field(
+        default=None, max_length=8192, description="Plain value; never put a secret here."
+    )
     secret: Name | None = Field(default=None, description="Name of a secret of the same project.")
 
     @model_validator(mode="after")
@@ -107,7 +111,9 @@ class Queue(WireModel):
     """What the gateway may hold for the service while it wakes."""
 
     max_requests: int = Field(default=200, ge=0, le=10_000, description="Requests held at most.")
-    max_bytes: int = Field(default=16 << 20, ge=0, le=1 << 30, description="Bytes of their bodies held at most.")
+    max_bytes: int = Field(
+        default=16 << 20, ge=0, le=1 << 30, description="Bytes of their bodies held at most."
+    )
     max_age_s: int = Field(default=300, ge=1, le=1800, description="Seconds a request is held at most.")
 
 

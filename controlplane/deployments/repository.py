@@ -43,7 +43,9 @@ from controlplane.plumbing.database import UnitOfWork
 OPEN_PARTS_MAX = 50
 
 
-def find_app_row(uow: UnitOfWork, tenant: TenantId, app_id: AppId, *, is_locked: bool = False) -> AppRow | None:
+def find_app_row(
+    uow: UnitOfWork, tenant: TenantId, app_id: AppId, *, is_locked: bool = False
+) -> AppRow | None:
     query = select(AppRow).where(AppRow.tenant_id == tenant, AppRow.id == app_id)
     return uow.session.scalars(_lock(query, is_locked)).one_or_none()
 
@@ -61,7 +63,9 @@ def find_service_row(
     return uow.session.scalars(_lock(query, is_locked)).one_or_none()
 
 
-def find_service_by_name(uow: UnitOfWork, tenant: TenantId, project: ProjectId, name: str) -> ServiceRow | None:
+def find_service_by_name(
+    uow: UnitOfWork, tenant: TenantId, project: ProjectId, name: str
+) -> ServiceRow | None:
     return uow.session.scalars(
         select(ServiceRow).where(
             ServiceRow.tenant_id == tenant,
@@ -72,7 +76,9 @@ def find_service_by_name(uow: UnitOfWork, tenant: TenantId, project: ProjectId, 
     ).one_or_none()
 
 
-def list_live_service_rows(uow: UnitOfWork, tenant: TenantId, app_id: AppId | None = None) -> Sequence[ServiceRow]:
+def list_live_service_rows(
+    uow: UnitOfWork, tenant: TenantId, app_id: AppId | None = None
+) -> Sequence[ServiceRow]:
     """Services that are neither deleted nor on their way out."""
     query = select(ServiceRow).where(
         ServiceRow.tenant_id == tenant,
@@ -83,7 +89,9 @@ def list_live_service_rows(uow: UnitOfWork, tenant: TenantId, app_id: AppId | No
     return uow.session.scalars(query.order_by(ServiceRow.id)).all()
 
 
-def find_deployment_row(uow: UnitOfWork, tenant: TenantId, deployment_id: DeploymentId) -> DeploymentRow | None:
+def find_deployment_row(
+    uow: UnitOfWork, tenant: TenantId, deployment_id: DeploymentId
+) -> DeploymentRow | None:
     return uow.session.scalars(
         select(DeploymentRow).where(DeploymentRow.tenant_id == tenant, DeploymentRow.id == deployment_id)
     ).one_or_none()
@@ -165,7 +173,9 @@ def end_instances(uow: UnitOfWork, part: RegionalDeploymentRow) -> None:
     )
 
 
-def list_part_rows(uow: UnitOfWork, tenant: TenantId, service_id: ServiceId) -> Sequence[RegionalDeploymentRow]:
+def list_part_rows(
+    uow: UnitOfWork, tenant: TenantId, service_id: ServiceId
+) -> Sequence[RegionalDeploymentRow]:
     """What of a service is in some cell or still has a route, oldest first, locked."""
     return uow.session.scalars(
         select(RegionalDeploymentRow)
@@ -329,7 +339,9 @@ def to_instance(row: InstanceRow) -> Instance:
 
 
 def to_secret(row: SecretRow) -> Secret:
-    return Secret(row.id, row.tenant_id, row.project_id, row.name, row.version, row.created_at, row.updated_at)
+    return Secret(
+        row.id, row.tenant_id, row.project_id, row.name, row.version, row.created_at, row.updated_at
+    )
 
 
 def _lock(query: Select[Any], is_locked: bool) -> Select[Any]:

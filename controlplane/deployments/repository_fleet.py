@@ -42,10 +42,17 @@ def list_services_to_converge(
         .exists()
     )
     query = select(ServiceRow.tenant_id, ServiceRow.id).where(ServiceRow.status != ServiceStatus.DELETED)
-    query = query.where(has_part) if only_due else query.where(has_part | (ServiceRow.status != ServiceStatus.PAUSED))
+    query = (
+        query.where(has_part)
+        if only_due
+        else query.where(has_part | (ServiceRow.status != ServiceStatus.PAUSED))
+    )
     if after is not None:
         query = query.where(ServiceRow.id > after)
-    return [(tenant, service) for tenant, service in uow.session.execute(query.order_by(ServiceRow.id).limit(limit))]
+    return [
+        (tenant, service)
+        for tenant, service in uow.session.execute(query.order_by(ServiceRow.id).limit(limit))
+    ]
 
 
 def list_unapplied_parts(uow: UnitOfWork, *, limit: int) -> Sequence[tuple[TenantId, RegionalDeploymentId]]:

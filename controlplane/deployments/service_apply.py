@@ -92,7 +92,9 @@ def record_refused(uow: UnitOfWork, told: RegionalDeployment, sentence: str) -> 
     row.messages, row.updated_at = [sentence[:1000]], uow.now
     row.generation += 1
     uow.session.flush()
-    parts = [repository.to_part(each) for each in repository.list_part_rows(uow, told.tenant_id, told.service_id)]
+    parts = [
+        repository.to_part(each) for each in repository.list_part_rows(uow, told.tenant_id, told.service_id)
+    ]
     has_other = any(part.is_live and part.deployment_id == told.deployment_id for part in parts)
     before = RunStatus(deployment_row.status)
     if not has_other and before not in ENDED | LEAVING:

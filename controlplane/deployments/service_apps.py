@@ -109,7 +109,8 @@ def _flush_named(uow: UnitOfWork, row: AppRow, name: str) -> None:
             uow.session.add(row)
     except IntegrityError as err:
         raise Conflict(
-            f"The project already has an app called '{name}'.", fields=(FieldProblem("name", "is taken", "taken"),)
+            f"The project already has an app called '{name}'.",
+            fields=(FieldProblem("name", "is taken", "taken"),),
         ) from err
 
 

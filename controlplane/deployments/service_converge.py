@@ -225,7 +225,9 @@ def _close_routes(uow: UnitOfWork, view: _View) -> None:
     for row in view.part_rows:
         is_over = RunStatus(row.status) in ENDED
         is_deleted = view.row.status == ServiceStatus.DELETING
-        if is_over and (row.route_state == RouteState.DRAINING or (is_deleted and row.route_state != RouteState.NONE)):
+        if is_over and (
+            row.route_state == RouteState.DRAINING or (is_deleted and row.route_state != RouteState.NONE)
+        ):
             row.route_state = RouteState.NONE
             uow.emit(RoutingChanged(row.tenant_id, row.service_id))
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
+from uuid import UUID
+
 from controlplane.deployments.models import ServiceEventRow, ServiceRow
-from controlplane.kernel.ids import DeploymentId, EventId, RegionalDeploymentId
+from controlplane.kernel.ids import DeploymentId, EventId, RegionalDeploymentId, uuid7
 from controlplane.plumbing.database import UnitOfWork
 
 MESSAGE_LENGTH_MAX = 2_000
@@ -23,7 +26,7 @@ def narrate(
     uow.session.add(
         ServiceEventRow(
             tenant_id=service.tenant_id,
-            id=EventId.new(),
+            id=_next_id(),
             service_id=service.id,
             deployment_id=deployment_id,
             regional_deployment_id=part_id,
@@ -33,3 +36,14 @@ def narrate(
             occurred_at=uow.now,
         )
     )
+
+
+def _next_id() -> EventId:
+    """An id whose order is the order of telling, also within a millisecond.
+
+    Source: RFC 9562 §6.2 method 3: the twelve bits after the version hold the fraction of the millisecond.
+    """
+    ns = time.time_ns()
+    fraction = (ns % 1_000_000) * 4096 // 1_000_000
+    random = uuid7(ns // 1_000_000).int
+    return EventId(UUID(int=random & ~(0xFFF << 64) | fraction << 64))

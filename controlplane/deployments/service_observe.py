@@ -49,7 +49,9 @@ def observe_inference_deployment(uow: UnitOfWork, resource: Mapping[str, Any]) -
     try:
         observed = read_observed(resource)
     except ValidationError as err:
-        log.warning("inference_deployment_unreadable", regional_deployment_id=str(part_id), problems=err.error_count())
+        log.warning(
+            "inference_deployment_unreadable", regional_deployment_id=str(part_id), problems=err.error_count()
+        )
         return
     observe_regional_deployment(uow, part_id, observed)
 

@@ -221,7 +221,11 @@ def _take_verdict(
 ) -> None:
     """Put a verdict on a part; a place that nobody states facts about is not admissible."""
     is_admissible = verdict is not None and verdict.is_admissible
-    reason = "The datacenter is no longer known." if verdict is None else " ".join(r.text.en for r in verdict.reasons)
+    reason = (
+        "The datacenter is no longer known."
+        if verdict is None
+        else " ".join(r.text.en for r in verdict.reasons)
+    )
     reason = reason[:REASON_LENGTH_MAX]
     if is_admissible == row.is_admissible and reason == row.verdict_reason:
         return
@@ -253,7 +257,9 @@ def _keep_explanation(
         .order_by(ExplanationRow.id.desc())
         .limit(1)
     ).one_or_none()
-    is_repeated = latest is not None and latest.deployment_id == deployment.id and latest.fingerprint == fingerprint
+    is_repeated = (
+        latest is not None and latest.deployment_id == deployment.id and latest.fingerprint == fingerprint
+    )
     if is_repeated and not is_placed:
         assert latest is not None
         latest.confirmed_at = uow.now

@@ -95,7 +95,9 @@ def delete_secret(
     check_version(row.version, expected_version)
     for service, deployment in _users(uow, row.project_id):
         if row.name in deployment.secret_versions:
-            raise Conflict(f"The service '{service.name}' uses the secret '{row.name}'; deploy it without it first.")
+            raise Conflict(
+                f"The service '{service.name}' uses the secret '{row.name}'; deploy it without it first."
+            )
     uow.session.delete(row)
     _audit(uow, actor, "secret.deleted", row)
 
@@ -108,7 +110,9 @@ def pin_versions(uow: UnitOfWork, project_id: ProjectId, names: Iterable[str]) -
     wanted = sorted(set(names))
     rows = uow.session.scalars(
         select(SecretRow)
-        .where(SecretRow.tenant_id == uow.tenant, SecretRow.project_id == project_id, SecretRow.name.in_(wanted))
+        .where(
+            SecretRow.tenant_id == uow.tenant, SecretRow.project_id == project_id, SecretRow.name.in_(wanted)
+        )
         .with_for_update(read=True)
     )
     found = {row.name: row.version for row in rows}
@@ -116,7 +120,9 @@ def pin_versions(uow: UnitOfWork, project_id: ProjectId, names: Iterable[str]) -
     if missing:
         raise InvalidInput(
             "The definition names secrets that the project does not have.",
-            fields=tuple(FieldProblem("definition.env", f"there is no secret '{n}'", "unknown") for n in missing),
+            fields=tuple(
+                FieldProblem("definition.env", f"there is no secret '{n}'", "unknown") for n in missing
+            ),
         )
     return found
 
@@ -134,7 +140,8 @@ def reveal(
             select(SecretVersionRow)
             .join(
                 SecretRow,
-                (SecretRow.tenant_id == SecretVersionRow.tenant_id) & (SecretRow.id == SecretVersionRow.secret_id),
+                (SecretRow.tenant_id == SecretVersionRow.tenant_id)
+                & (SecretRow.id == SecretVersionRow.secret_id),
             )
             .where(
                 SecretRow.tenant_id == tenant_id,
@@ -176,7 +183,9 @@ def _users(uow: UnitOfWork, project_id: ProjectId) -> list[tuple[ServiceRow, Dep
             ),
         )
         .where(
-            ServiceRow.tenant_id == uow.tenant, ServiceRow.project_id == project_id, ServiceRow.status != "DELETED"
+            ServiceRow.tenant_id == uow.tenant,
+            ServiceRow.project_id == project_id,
+            ServiceRow.status != "DELETED",
         )
     )
     return [(service, deployment) for service, deployment in uow.session.execute(query)]
@@ -184,7 +193,9 @@ def _users(uow: UnitOfWork, project_id: ProjectId) -> list[tuple[ServiceRow, Dep
 
 def _lock(uow: UnitOfWork, secret_id: SecretId, bound: ProjectId | None) -> SecretRow:
     row = uow.session.scalars(
-        select(SecretRow).where(SecretRow.tenant_id == uow.tenant, SecretRow.id == secret_id).with_for_update()
+        select(SecretRow)
+        .where(SecretRow.tenant_id == uow.tenant, SecretRow.id == secret_id)
+        .with_for_update()
     ).one_or_none()
     if row is None or (bound is not None and row.project_id != bound):
         raise NotFound(f"There is no secret {secret_id}.")

@@ -37,6 +37,7 @@ from controlplane.tenancy import service as tenancy
 from controlplane.tenancy.domain import QuotaName
 
 Document = Mapping[str, Any]
+Change = Callable[[Document], tuple[Definition, Document]]
 
 
 def create_service(
@@ -57,7 +58,9 @@ def create_service(
     if app is None or (bound is not None and app.project_id != bound):
         raise NotFound(f"There is no app {app_id}.")
     checked = check_definition(uow, definition)
-    tenancy.check_quota(uow, QuotaName.SERVICES, lambda: len(repository.list_live_service_rows(uow, uow.tenant)))
+    tenancy.check_quota(
+        uow, QuotaName.SERVICES, lambda: len(repository.list_live_service_rows(uow, uow.tenant))
+    )
     _check_gpus(uow, checked, checked.replicas_max)
     service_id, deployment_id = ServiceId.new(), DeploymentId.new()
     row = ServiceRow(
@@ -84,9 +87,11 @@ def create_service(
             f"The project already has a service called '{checked.name}'.",
             fields=(FieldProblem("definition.name", "is taken", "taken"),),
         ) from err
+    narrate(
+        uow, row, "SERVICE_CREATED", f"The service '{row.name}' was created for the model {checked.model}."
+    )
     _add_deployment(uow, row, deployment_id, 1, None, checked, document)
     _record(uow, row, actor, "service.created", {"name": row.name, "model": checked.model})
-    narrate(uow, row, "SERVICE_CREATED", f"The service '{row.name}' was created for the model {checked.model}.")
     return repository.to_service(row)
 
 
@@ -97,7 +102,7 @@ def change_definition(
     actor: str,
     bound: ProjectId | None,
     expected_version: int,
-    change: Callable[[Document], tuple[Definition, Document]],
+    change: Change,
 ) -> Service:
     """Make a new deployment from a changed definition; the running one serves until the new one can.
 
@@ -213,7 +218,9 @@ def cancel_deployment(
     row = lock_service(uow, found.service_id, bound)
     uow.session.refresh(found)
     if found.id == row.active_deployment_id:
-        raise Conflict("The deployment has the service's traffic; pause the service or deploy another definition.")
+        raise Conflict(
+            "The deployment has the service's traffic; pause the service or deploy another definition."
+        )
     if found.status in (RunStatus.CANCELED, RunStatus.CANCELING):
         return repository.to_deployment(found)
     found.status = RUN_TRANSITIONS.next(RunStatus(found.status), RunTrigger.CANCEL)
@@ -224,7 +231,9 @@ def cancel_deployment(
         # The wish falls back to what still serves; otherwise the service keeps its canceled latest one.
         row.latest_deployment_id = row.active_deployment_id
     _touch(uow, row, actor, "deployment.canceled", {"deployment": str(deployment_id)})
-    narrate(uow, row, "DEPLOYMENT_CANCELED", f"Deployment {found.number} was canceled.", deployment_id=found.id)
+    narrate(
+        uow, row, "DEPLOYMENT_CANCELED", f"Deployment {found.number} was canceled.", deployment_id=found.id
+    )
     return repository.to_deployment(found)
 
 
@@ -283,7 +292,9 @@ def _add_deployment(
         )
     )
     uow.session.flush()
-    narrate(uow, row, "DEPLOYMENT_CREATED", f"Deployment {number} waits for a place.", deployment_id=deployment_id)
+    narrate(
+        uow, row, "DEPLOYMENT_CREATED", f"Deployment {number} waits for a place.", deployment_id=deployment_id
+    )
     uow.emit(DeploymentCreated(row.tenant_id, row.id, deployment_id))
 
 

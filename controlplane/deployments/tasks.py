@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import structlog
 from redis.exceptions import WatchError
@@ -14,13 +15,14 @@ from controlplane.deployments.service_apply import read_wish, record_applied, re
 from controlplane.deployments.service_converge import converge
 from controlplane.deployments.service_route import read_snapshot
 from controlplane.kernel.errors import RempartError, Unavailable
-from controlplane.kernel.ids import RegionalDeploymentId, ServiceId, TenantId
+from controlplane.kernel.ids import Id, RegionalDeploymentId, ServiceId, TenantId
 from controlplane.plumbing.cluster import ClusterRefused
 from controlplane.plumbing.consumers import Consumer, Event
 from controlplane.plumbing.context import Context
 from controlplane.plumbing.schedule import Tick
 
 log = structlog.get_logger()
+I = TypeVar("I", bound=Id)  # noqa: E741 - the type variable of an Id
 
 # Routes and draining follow the gateway's contract: every key is re-asserted at least every 5 s.
 ROUTE = Tick("deployments.route", 5)
@@ -91,7 +93,7 @@ def _converge_all(context: Context, *, only_due: bool) -> None:
                 uow, after=after, limit=SERVICES_PAGE, only_due=only_due
             )
         for tenant_id, service_id in found:
-            _guarded(lambda t=tenant_id, s=service_id: _reassess_one(context, t, s), service_id=str(service_id))  # type: ignore[misc]
+            _guarded(_reassess_one, context, tenant_id, service_id)
         if len(found) < SERVICES_PAGE:
             return
         after = found[-1][1]
@@ -142,7 +144,7 @@ def _tell_all(context: Context) -> None:
     with context.database.system(is_read_only=True) as uow:
         parts = repository_fleet.list_unapplied_parts(uow, limit=PARTS_MAX)
     for tenant_id, part_id in parts:
-        _guarded(lambda t=tenant_id, p=part_id: tell_cell(context, t, p), regional_deployment_id=str(part_id))  # type: ignore[misc]
+        _guarded(tell_cell, context, tenant_id, part_id)
 
 
 def publish_routes(context: Context) -> None:
@@ -155,9 +157,11 @@ def publish_routes(context: Context) -> None:
         raise Unavailable("Another worker published at the same moment; it is looked at again.") from err
 
 
-def _guarded(act: Callable[[], None], **names: str) -> None:
+def _guarded(
+    act: Callable[[Context, TenantId, I], None], context: Context, tenant_id: TenantId, item: I
+) -> None:
     """Run one item of a sweep; its failure is logged and the next sweep tries again."""
     try:
-        act()
+        act(context, tenant_id, item)
     except (RempartError, ClusterRefused, DBAPIError) as err:
-        log.warning("sweep_item_failed", error=repr(err)[:300], **names)
+        log.warning("sweep_item_failed", item=str(item), error=repr(err)[:300])

@@ -8,6 +8,7 @@ from controlplane.audit.api import make_admin_router as make_admin_audit_router
 from controlplane.audit.api import make_router as make_audit_router
 from controlplane.capacity.api import router as capacity_router
 from controlplane.catalogue.api import router as catalogue_router
+from controlplane.deployments.api import router as deployments_router
 from controlplane.entrypoints.clock_api import router as clock_router
 from controlplane.identity.api import router as identity_router
 from controlplane.identity.api_signup import admin_router as admin_signup_router
@@ -29,5 +30,6 @@ ROUTERS: tuple[APIRouter, ...] = (
     sovereignty_router,
     capacity_router,
     catalogue_router,
+    deployments_router,
     clock_router,
 )
