@@ -33,6 +33,8 @@ class World:
     owner: Caller
     other: Caller
     ids: dict[tuple[str, str], str] = field(default_factory=dict)
+    # What builders of one room share, made once.
+    made: dict[str, Any] = field(default_factory=dict)
 
     @property
     def private_ids(self) -> set[str]:
@@ -117,15 +119,21 @@ class Operation:
         for name in self.path_parameters:
             path = path.replace(f"{{{name}}}", ANY_ID if self.is_admin else obtain(world, name, self.path))
         query = {
-            p["name"]: str(Filler(world, self).fill(p["schema"]))
+            p["name"]: str(Filler(world, self).fill(p["schema"], p["name"]))
             for p in self.spec.get("parameters", [])
-            if p["in"] == "query" and p.get("required")
+            if p["in"] == "query" and (p.get("required") or self.takes_private_id(p["name"]))
         }
         body, filler = self._body(world)
         sent = world.api.request(
             self.method, path, params=query, json=body, headers={**headers, "If-Match": '"1"'}
         )
         return sent, filler.is_foreign
+
+    def takes_private_id(self, name: str) -> bool:
+        """A filter by an id is as good a way into another tenant as a path."""
+        return not self.is_admin and any(
+            b.parameter == name and not b.is_shared and self.path.startswith(b.under) for b in BUILDERS
+        )
 
     def _body(self, world: World) -> tuple[Any, Filler]:
         filler = Filler(world, self)
@@ -171,13 +179,9 @@ class Filler:
 
     def _private_id(self, name: str) -> str | None:
         """An id in a body is as good a way into another tenant as one in a path."""
-        if self.operation.is_admin or not name.endswith("_id"):
+        if not name.endswith("_id") or not self.operation.takes_private_id(name):
             return None
-        try:
-            builder = find_builder(name, self.operation.path)
-        except NoBuilder:
-            return None
-        return None if builder.is_shared else obtain(self.world, name, self.operation.path)
+        return obtain(self.world, name, self.operation.path)
 
     def _least(self, schema: dict[str, Any], depth: int) -> Any:
         kind = schema.get("type", "object")
