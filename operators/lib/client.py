@@ -20,6 +20,7 @@ from operators.lib.clock import Clock, SystemClock
 from operators.lib.errors import ApiError, Gone, NotFound, TooManyRequests, Unavailable, error_for
 from operators.lib.metrics import Metrics
 from operators.lib.objects import Obj, ObjectKey, Resource, key_of, revision_of, uid_of
+from operators.lib.patch_rules import is_part_of, merge_patch
 
 # One attempt and three more: an API server that restarts is back in seconds, longer is the queue's work.
 ATTEMPTS_MAX = 4
@@ -63,21 +64,6 @@ class _Applied:
         """Whether applying `wanted` again would change nothing of `cached`."""
         is_same = self.digest == digest and self.uid == uid_of(cached)
         return is_same and (revision_of(cached) <= self.revision or is_part_of(wanted, cached))
-
-
-def is_part_of(wanted: Any, actual: Any) -> bool:
-    """Whether everything in `wanted` stands in `actual`; lists must be equal item by item."""
-    if isinstance(wanted, Mapping):
-        return isinstance(actual, Mapping) and all(
-            key in actual and is_part_of(value, actual[key]) for key, value in wanted.items()
-        )
-    if isinstance(wanted, list):
-        return (
-            isinstance(actual, list)
-            and len(wanted) == len(actual)
-            and all(is_part_of(left, right) for left, right in zip(wanted, actual, strict=True))
-        )
-    return bool(wanted == actual)
 
 
 class KubernetesClient:
@@ -371,19 +357,6 @@ class KubernetesClient:
         obj.setdefault("apiVersion", resource.api_version)
         obj.setdefault("kind", resource.kind)
         return obj
-
-
-def merge_patch(old: Mapping[str, Any], new: Mapping[str, Any]) -> Obj:
-    """The JSON merge patch (RFC 7386) that makes `old` equal to `new`; lists are replaced whole."""
-    patch: Obj = {key: None for key in old if key not in new}
-    for key, value in new.items():
-        if key in old and isinstance(old[key], Mapping) and isinstance(value, Mapping):
-            inner = merge_patch(old[key], value)
-            if inner:
-                patch[key] = inner
-        elif key not in old or old[key] != value:
-            patch[key] = value
-    return patch
 
 
 def _present(query: Mapping[str, str]) -> dict[str, str]:

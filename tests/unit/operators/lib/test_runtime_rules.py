@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from operators.lib.bucket import TokenBucket
-from operators.lib.client import is_part_of, merge_patch
 from operators.lib.clock import parse_time, wire_time, wire_time_micro
 from operators.lib.errors import AlreadyExists, Conflict, Gone, Invalid, NotFound, Unavailable, error_for
 from operators.lib.lease import LEASE_DURATION_S, may_take, taken_spec
 from operators.lib.objects import INFERENCE_DEPLOYMENTS, NODES, PODS, ObjectKey
+from operators.lib.patch_rules import is_part_of, merge_patch
 from operators.lib.phases import ForbiddenTransition, PhaseTable
 from operators.lib.settings import InvalidSettings, read_settings
 
