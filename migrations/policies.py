@@ -11,7 +11,9 @@ APP = "rempart_app"
 SYSTEM = "rempart_system"
 
 
-def protect_tenant_table(table: str, *, app: str = "SELECT, INSERT, UPDATE, DELETE", system: str | None = None) -> None:
+def protect_tenant_table(
+    table: str, *, app: str = "SELECT, INSERT, UPDATE, DELETE", system: str | None = None
+) -> None:
     """Enable and force row-level security on a table with `tenant_id`; the app role sees its tenant's rows only."""
     op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
     op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
@@ -22,7 +24,9 @@ def protect_tenant_table(table: str, *, app: str = "SELECT, INSERT, UPDATE, DELE
     op.execute(f"GRANT {system or app} ON {table} TO {SYSTEM}")
 
 
-def grant_platform_table(table: str, *, app: str | None, system: str = "SELECT, INSERT, UPDATE, DELETE") -> None:
+def grant_platform_table(
+    table: str, *, app: str | None, system: str = "SELECT, INSERT, UPDATE, DELETE"
+) -> None:
     """Grant a table that belongs to no tenant; `app` says what a tenant's transaction may do with it."""
     if app:
         op.execute(f"GRANT {app} ON {table} TO {APP}")

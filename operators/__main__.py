@@ -10,10 +10,9 @@ from importlib.util import find_spec
 
 import structlog
 import uvloop
-from kubernetes.config import ConfigException
 
 from operators import nodepool
-from operators.lib.access import load_access
+from operators.lib.access import NoAccess, load_access
 from operators.lib.client import KubernetesClient
 from operators.lib.manager import LeadershipLost, Manager
 from operators.lib.settings import InvalidSettings, OperatorSettings, read_settings
@@ -78,7 +77,7 @@ def main() -> int:
     try:
         settings = read_settings()
         return uvloop.run(run(settings))
-    except (InvalidSettings, ConfigException) as err:
+    except (InvalidSettings, NoAccess) as err:
         log.error("settings_invalid", error=str(err))
         return EXIT_SETTINGS
 

@@ -42,7 +42,10 @@ def _create_outbox() -> None:
         sa.UniqueConstraint("position", name="uq_outbox_event_position"),
     )
     op.create_index(
-        "ix_outbox_event_unrouted", "outbox_event", ["position"], postgresql_where=sa.text("routed_at IS NULL")
+        "ix_outbox_event_unrouted",
+        "outbox_event",
+        ["position"],
+        postgresql_where=sa.text("routed_at IS NULL"),
     )
     # A tenant's transaction may only add facts of its own; what becomes of them is the platform's work.
     protect_tenant_table("outbox_event", app="INSERT", system="SELECT, INSERT, UPDATE, DELETE")

@@ -65,7 +65,14 @@ def _create_sites() -> None:
 
 
 def _create_pools() -> None:
-    amounts = ("gpus_per_node", "cpu_milli_per_node", "memory_mib_per_node", "watts_per_node", "replicas", "ready_nodes")
+    amounts = (
+        "gpus_per_node",
+        "cpu_milli_per_node",
+        "memory_mib_per_node",
+        "watts_per_node",
+        "replicas",
+        "ready_nodes",
+    )
     reserved = ("gpus_reserved", "cpu_milli_reserved", "memory_mib_reserved")
     op.create_table(
         "node_pool",

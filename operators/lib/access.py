@@ -17,15 +17,22 @@ class Access:
     authorization: Callable[[], str | None]
 
 
+class NoAccess(Exception):
+    """Neither a kubeconfig nor a pod's own account leads to an API server."""
+
+
 def load_access(kubeconfig: str = "") -> Access:
-    """Read the access once. Errors: kubernetes.config.ConfigException when neither source is there."""
+    """Read the access once. Errors: NoAccess when neither source is there."""
     configuration = Configuration()
     load_file: Callable[..., None] = config.load_kube_config
     load_pod: Callable[..., None] = config.load_incluster_config
-    if kubeconfig:
-        load_file(config_file=kubeconfig, client_configuration=configuration)
-    else:
-        load_pod(client_configuration=configuration)
+    try:
+        if kubeconfig:
+            load_file(config_file=kubeconfig, client_configuration=configuration)
+        else:
+            load_pod(client_configuration=configuration)
+    except config.ConfigException as err:
+        raise NoAccess(str(err)) from err
 
     def authorization() -> str | None:
         # The loader's key is BearerToken; the call renews a token that is about to run out.
