@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
-from sqlalchemy import BigInteger, Date, DateTime, Integer, String, Text
+from sqlalchemy import BigInteger, Date, DateTime, ForeignKey, Integer, String, Text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -31,7 +31,7 @@ class ModelRow(Base):
     memory_mib: Mapped[int] = mapped_column(Integer)
     gpus: Mapped[int] = mapped_column(Integer)
     gpu_sku: Mapped[str | None] = mapped_column(String(63))
-    instance_type: Mapped[str] = mapped_column(String(63))
+    instance_type: Mapped[str] = mapped_column(String(63), ForeignKey("catalogue_instance_type.name"))
     source: Mapped[str] = mapped_column(Text)
     as_of: Mapped[date] = mapped_column(Date)
     version: Mapped[int] = mapped_column(Integer)

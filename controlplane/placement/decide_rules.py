@@ -151,7 +151,8 @@ def _find_rejections(demand: Demand, candidate: Candidate, fit: int) -> Iterable
         yield _reject(RejectionCode.DATACENTER_NOT_ASKED, wording.datacenter_not_asked(demand, candidate))
     if demand.instance_type is not None and demand.instance_type != candidate.instance_type:
         yield _reject(RejectionCode.INSTANCE_TYPE, wording.instance_type(demand, candidate))
-    is_wrong_gpu = demand.gpu_sku is not None and demand.gpu_sku != candidate.gpu_sku
+    # A demand without GPUs is kept off GPU nodes too: it would strand what it cannot use.
+    is_wrong_gpu = demand.gpu_sku != candidate.gpu_sku
     if is_wrong_gpu:
         yield _reject(RejectionCode.ACCELERATOR, wording.accelerator(demand, candidate))
     if candidate.is_simulated and not demand.is_simulated_allowed:

@@ -25,9 +25,10 @@ def instance_type(demand: Demand, candidate: Candidate) -> Text:
 
 def accelerator(demand: Demand, candidate: Candidate) -> Text:
     has_en, has_fr = candidate.gpu_sku or "no GPU", candidate.gpu_sku or "aucun GPU"
+    asked_en, asked_fr = demand.gpu_sku or "no GPU", demand.gpu_sku or "aucun GPU"
     return Text(
-        en=f"{candidate.pool_name} has {has_en}; asked was {demand.gpu_sku}.",
-        fr=f"{candidate.pool_name} dispose de : {has_fr} ; la demande vise {demand.gpu_sku}.",
+        en=f"{candidate.pool_name} has {has_en}; asked was {asked_en}.",
+        fr=f"{candidate.pool_name} dispose de : {has_fr} ; la demande vise : {asked_fr}.",
     )
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
-from typing import TypeVar
+from datetime import datetime, timedelta
+from typing import Final, TypeVar, cast
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, delete, literal, or_, select, tuple_
+from sqlalchemy import ColumnElement, and_, delete, func, literal, or_, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 
 from controlplane.kernel.ids import CertificationId, HoldingId, Id, LegalEntityId
@@ -31,6 +31,8 @@ from controlplane.sovereignty.models import (
 )
 
 FactRow = LegalEntityRow | HoldingRow | CertificationRow
+# One lock for all facts of the installation: they change seldom. The number is the room's name in hexadecimal.
+FACTS_LOCK: Final = int.from_bytes(b"sovfacts", "big")
 R = TypeVar("R", LegalEntityRow, HoldingRow, CertificationRow)
 
 
@@ -67,6 +69,18 @@ def load_facts(
         tuple(to_holding(row) for row in holdings),
         tuple(to_certification(row) for row in certifications),
     )
+
+
+def lock_facts(uow: UnitOfWork, *, is_writer: bool) -> timedelta:
+    """Let no fact change between a last look at the facts and the end of this transaction.
+
+    Writers of facts exclude those who keep verdicts and the other way round. Returns how long this transaction has
+    run, waiting included: a fact may have ended meanwhile.
+    """
+    function = func.pg_advisory_xact_lock if is_writer else func.pg_advisory_xact_lock_shared
+    uow.session.execute(select(function(FACTS_LOCK)))
+    elapsed = select(func.clock_timestamp() - func.transaction_timestamp())
+    return cast(timedelta, uow.session.execute(elapsed).scalar_one())
 
 
 def add(uow: UnitOfWork, row: FactRow) -> None:

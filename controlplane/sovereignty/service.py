@@ -33,12 +33,20 @@ def keep_verdicts(
 ) -> None:
     """Remember verdicts that a placement relies on, so that `verdicts.changed` tells when they change.
 
-    Needs a platform transaction. Sites without a verdict are passed over.
+    Needs a platform transaction. Sites without a verdict are passed over. The facts are looked at once more, locked:
+    where one changed since the caller judged, what is kept is the new verdict, and `verdicts.changed` says so.
     """
+    elapsed = repository.lock_facts(uow, is_writer=False)
     document: dict[str, object] = dict(dump_requirement(requirement))
-    for site in sorted(sites, key=lambda s: s.code):
-        if site.code in verdicts:
-            repository.save_verdict(uow, verdicts[site.code], document, site)
+    kept = sorted((site for site in sites if site.code in verdicts), key=lambda site: site.code)
+    fresh = evaluate(uow, kept, requirement, uow.now + elapsed)
+    for site in kept:
+        repository.save_verdict(uow, fresh[site.code], document, site)
+    changed = tuple(
+        site.code for site in kept if outcome_of(fresh[site.code]) != outcome_of(verdicts[site.code])
+    )
+    if changed:
+        uow.emit(VerdictsChanged(changed, (fresh[changed[0]].policy_hash,)))
 
 
 def forget_verdicts(uow: UnitOfWork, policy_hash: str) -> None:
@@ -70,6 +78,11 @@ def sweep(uow: UnitOfWork, after: tuple[str, str]) -> tuple[tuple[str, str] | No
     return (None if is_last else (rows[-1].policy_hash, rows[-1].site_code)), changed
 
 
+def outcome_of(verdict: Verdict) -> tuple[bool, list[str]]:
+    """What a change is noticed by: the answer and which rules fail, not the wording."""
+    return verdict.is_admissible, [str(reason.code) for reason in verdict.reasons]
+
+
 def _judge_again(uow: UnitOfWork, rows: Sequence[VerdictRow], entity_ids: tuple[str, ...]) -> int:
     by_policy: dict[str, list[VerdictRow]] = {}
     for row in rows:
@@ -85,7 +98,7 @@ def _judge_again(uow: UnitOfWork, rows: Sequence[VerdictRow], entity_ids: tuple[
         for site in sites:
             verdict = verdicts[site.code]
             repository.save_verdict(uow, verdict, dict(kept[0].requirement), site)
-            if before[site.code] != (verdict.is_admissible, [str(r.code) for r in verdict.reasons]):
+            if before[site.code] != outcome_of(verdict):
                 policies.add(policy_hash)
                 site_codes.add(site.code)
                 count += 1

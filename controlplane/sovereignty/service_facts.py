@@ -233,6 +233,7 @@ def _record(
 def _announce(
     uow: UnitOfWork, row: R, actor: str, action: str, keys: tuple[str, ...], detail: dict[str, JsonValue]
 ) -> None:
+    repository.lock_facts(uow, is_writer=True)
     audit.record(uow, tenant_id=None, actor=actor, action=action, target=str(row.id), detail=detail)
     uow.emit(FactChanged(fact_id=str(row.id), change=action, keys=keys))
 

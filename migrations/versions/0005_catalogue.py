@@ -17,6 +17,13 @@ down_revision = "0004"
 
 
 def upgrade() -> None:
+    _create_instance_types()
+    _create_models()
+    for table in ("catalogue_instance_type", "catalogue_model"):
+        grant_platform_table(table, app="SELECT", system="SELECT, INSERT, UPDATE")
+
+
+def _create_instance_types() -> None:
     op.create_table(
         "catalogue_instance_type",
         sa.Column("name", sa.String(63), nullable=False),
@@ -34,6 +41,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name", name="pk_catalogue_instance_type"),
         sa.CheckConstraint("price_per_hour_micro >= 0", name="ck_catalogue_instance_type_price"),
     )
+
+
+def _create_models() -> None:
     op.create_table(
         "catalogue_model",
         sa.Column("name", sa.String(128), nullable=False),
@@ -67,8 +77,6 @@ def upgrade() -> None:
         ),
         sa.CheckConstraint("digest ~ '^sha256:[0-9a-f]{64}$'", name="ck_catalogue_model_digest"),
     )
-    for table in ("catalogue_instance_type", "catalogue_model"):
-        grant_platform_table(table, app="SELECT", system="SELECT, INSERT, UPDATE")
 
 
 def downgrade() -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import random
 import statistics
-import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -112,4 +111,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -176,6 +176,23 @@ class TestReassess:
             row = uow.session.execute(text("SELECT is_admissible, reason_codes FROM verdict")).one()
         assert (row.is_admissible, row.reason_codes) == (False, ["non_eu_control"])
 
+    def test_a_fact_that_changes_between_judging_and_keeping_is_not_missed(
+        self, admin: TestClient, database: Database, consumers: Consumers, home: SiteFacts
+    ) -> None:
+        run_deliveries(database, consumers)
+        with database.system() as uow:
+            verdicts = service.evaluate(uow, [home], NO_FOREIGN_CONTROL, uow.now)
+            assert verdicts[home.code].is_admissible
+            assert (
+                admin.post(f"/v1/admin/legal_entities/{home.operator_entity_id}/end", json={}).status_code
+                == 200
+            )
+            run_deliveries(database, consumers)
+            service.keep_verdicts(uow, [home], NO_FOREIGN_CONTROL, verdicts)
+        assert [change["site_codes"] for change in changes(database)] == [["essonne-1"]]
+        with database.system(is_read_only=True) as uow:
+            assert not uow.session.execute(text("SELECT is_admissible FROM verdict")).scalar_one()
+
     def test_a_fact_that_changes_nothing_stays_quiet(
         self, admin: TestClient, database: Database, consumers: Consumers, home: SiteFacts
     ) -> None:

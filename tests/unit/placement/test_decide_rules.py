@@ -58,7 +58,7 @@ class TestDecide:
         assert not chosen.is_paused
         assert wanted.is_simulated_allowed or not chosen.is_simulated
         assert not wanted.datacenters or chosen.datacenter in wanted.datacenters
-        assert wanted.gpu_sku in (None, chosen.gpu_sku)
+        assert wanted.gpu_sku == chosen.gpu_sku
 
     @RELAXED
     @given(demands(), snapshots(), st.data())
@@ -151,6 +151,7 @@ class TestDecide:
             ({"datacenters": frozenset({"dublin-1"})}, {}, [RejectionCode.DATACENTER_NOT_ASKED]),
             ({"instance_type": "b300-4x"}, {}, [RejectionCode.INSTANCE_TYPE]),
             ({}, {"gpu_sku": "nvidia-h100"}, [RejectionCode.ACCELERATOR]),
+            ({"gpus": 0, "gpu_sku": None}, {}, [RejectionCode.ACCELERATOR]),
             ({}, {"is_simulated": True}, [RejectionCode.SIMULATED]),
             ({}, {"is_paused": True}, [RejectionCode.PAUSED]),
             ({}, {"free": (), "nodes_ready": 0}, [RejectionCode.NO_READY_NODE]),

@@ -191,9 +191,9 @@ class TestCertificates:
     LAST_DAY = date(2026, 12, 1)
     END = datetime(2026, 12, 2, tzinfo=UTC)
 
-    def certified(self, **scope: str) -> Register:
+    def certified(self, *, entity: str | None = None, site: str | None = None) -> Register:
         register = home_register()
-        register.certify("HDS", "2.0", self.LAST_DAY, **(scope or {"site": "essonne-1"}))
+        register.certify("HDS", "2.0", self.LAST_DAY, entity=entity, site=site)
         return register
 
     @pytest.mark.parametrize(
@@ -209,23 +209,27 @@ class TestCertificates:
         self, at: datetime, code: ReasonCode | None
     ) -> None:
         verdict = judge(
-            self.certified(), Requirement(certifications=(CertificationRequirement("HDS"),)), at=at
+            self.certified(site="essonne-1"),
+            Requirement(certifications=(CertificationRequirement("HDS"),)),
+            at=at,
         )
         assert codes(verdict) == ([] if code is None else [code])
 
     def test_the_verdict_ends_with_the_certificate(self) -> None:
-        verdict = judge(self.certified(), Requirement(certifications=(CertificationRequirement("HDS"),)))
+        verdict = judge(
+            self.certified(site="essonne-1"), Requirement(certifications=(CertificationRequirement("HDS"),))
+        )
         assert verdict.expires_at == self.END
 
     def test_days_left_end_the_verdict_sooner(self) -> None:
         wanted = Requirement(certifications=(CertificationRequirement("HDS", days_left_min=5),))
-        verdict = judge(self.certified(), wanted)
+        verdict = judge(self.certified(site="essonne-1"), wanted)
         assert verdict.expires_at == self.END - timedelta(days=5)
-        late = judge(self.certified(), wanted, at=self.END - timedelta(days=5))
+        late = judge(self.certified(site="essonne-1"), wanted, at=self.END - timedelta(days=5))
         assert codes(late) == [ReasonCode.CERTIFICATION_ENDS_SOON]
 
     def test_a_later_certificate_carries_the_verdict(self) -> None:
-        register = self.certified()
+        register = self.certified(site="essonne-1")
         register.certify("HDS", "2.0", date(2027, 12, 1), site="essonne-1")
         verdict = judge(register, Requirement(certifications=(CertificationRequirement("HDS"),)))
         assert verdict.expires_at == datetime(2027, 12, 2, tzinfo=UTC)
@@ -249,7 +253,7 @@ class TestCertificates:
 
     def test_an_old_version_does_not_do(self) -> None:
         wanted = Requirement(certifications=(CertificationRequirement("HDS", version_min="2.1"),))
-        assert codes(judge(self.certified(), wanted)) == [ReasonCode.CERTIFICATION_TOO_OLD]
+        assert codes(judge(self.certified(site="essonne-1"), wanted)) == [ReasonCode.CERTIFICATION_TOO_OLD]
 
     def test_simulated_certificate_never_meets_a_real_requirement(self) -> None:
         register = home_register()
