@@ -97,6 +97,13 @@ def gpu_pool(stage: Stage, site: str, replicas: int) -> str:
 
 
 def tell(teller: Teller, stage: Stage) -> None:
+    _state_facts(teller, stage)
+    pools = _want_machines(teller, stage)
+    _await_acceptance(teller, stage, pools)
+
+
+def _state_facts(teller: Teller, stage: Stage) -> None:
+    """Who owns what, which sites there are, which certificates they hold."""
     families = persons(stage, "Familles Essonne", "FR")
     essonne = company(stage, "Centre Essonne SAS", "FR")
     hold(stage, families, essonne, 100)
@@ -125,6 +132,9 @@ def tell(teller: Teller, stage: Stage) -> None:
         "certificates: SecNumCloud-like and HDS-like in Essonne, HDS-like in Borlänge for 20 more days"
     )
 
+
+def _want_machines(teller: Teller, stage: Stage) -> dict[str, int]:
+    """The pools by name, with the nodes that each wants."""
     pools = {
         gpu_pool(stage, site, n): n for site, n in (("essonne-1", 4), ("borlange-1", 2), ("dublin-1", 2))
     }
@@ -141,9 +151,11 @@ def tell(teller: Teller, stage: Stage) -> None:
             "replicas": 1,
         }
     )
-    pools["essonne-1-process"] = 1
     teller.say("4 node pools: 4 + 2 + 2 simulated eight-GPU B300 nodes, and 1 process node that really runs")
+    return pools | {"essonne-1-process": 1}
 
+
+def _await_acceptance(teller: Teller, stage: Stage, pools: dict[str, int]) -> None:
     def all_ready() -> list[dict[str, Any]] | None:
         found = list(stage.admin.node_pools.list())
         return found if all(pool["ready_nodes"] >= pools.get(pool["name"], 0) for pool in found) else None
