@@ -7,7 +7,9 @@ units of work, is safe to repeat, and is marked done afterwards under its lease.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,6 +18,7 @@ from uuid import UUID, uuid4
 import structlog
 from sqlalchemy import func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from controlplane.kernel.ids import EventId, TenantId
@@ -24,8 +27,11 @@ from controlplane.plumbing.outbox import DeliveryRow, DeliveryState, OutboxEvent
 
 log = structlog.get_logger()
 
-# Longer than any handler may run (Celery's limit is 60 s), so a live worker never loses its lease.
-LEASE_SECONDS = 90
+# What a killed worker held is free again after this; a live one renews in time, even if it misses two turns.
+LEASE_SECONDS = 10
+RENEW_SECONDS = 3
+# 90 s: longer than any handler should run (60 s). One that hangs loses its lease, and another worker tries.
+RENEWALS_MAX = 30
 # A hint that was lost (a broker wiped, a worker killed before claiming) is repeated after this.
 HINT_PATIENCE_SECONDS = 5
 ROUTE_BATCH = 200
@@ -135,16 +141,8 @@ def deliver(database: Database, consumers: Consumers, event_id: EventId, consume
         return False
     event, token = claimed
     try:
-        if consumer.transactional is not None:
-            with database.system(event.tenant_id) as uow:
-                consumer.transactional(uow, event)
-                if not _finish(uow.session, event_id, consumer_name, token):
-                    raise LeaseLost(f"{consumer_name} lost its lease on {event_id}")
-            return True
-        assert consumer.effect is not None
-        consumer.effect(event)
-        with database.system() as uow:
-            return _finish(uow.session, event_id, consumer_name, token)
+        with _kept_lease(database, event_id, consumer_name, token):
+            return _act(database, consumer, event, token)
     except Exception as err:  # noqa: BLE001 - any failure becomes a recorded retry, never a lost event
         log.warning(
             "delivery_failed",
@@ -155,6 +153,19 @@ def deliver(database: Database, consumers: Consumers, event_id: EventId, consume
         )
         _fail(database, event_id, consumer_name, token, repr(err))
         return False
+
+
+def _act(database: Database, consumer: Consumer, event: Event, token: UUID) -> bool:
+    if consumer.transactional is not None:
+        with database.system(event.tenant_id) as uow:
+            consumer.transactional(uow, event)
+            if not _finish(uow.session, event.id, consumer.name, token):
+                raise LeaseLost(f"{consumer.name} lost its lease on {event.id}")
+        return True
+    assert consumer.effect is not None
+    consumer.effect(event)
+    with database.system() as uow:
+        return _finish(uow.session, event.id, consumer.name, token)
 
 
 class LeaseLost(Exception):
@@ -179,6 +190,43 @@ def _claim(database: Database, event_id: EventId, consumer: str) -> tuple[Event,
             return None
         row = uow.session.get_one(OutboxEventRow, event_id)
         return Event(row.id, row.topic, row.tenant_id, row.payload, row.occurred_at), token
+
+
+@contextmanager
+def _kept_lease(database: Database, event_id: EventId, consumer: str, token: UUID) -> Iterator[None]:
+    """Renew the lease from a thread of its own while the handler runs, so that it may be short."""
+    ended = threading.Event()
+
+    def renew() -> None:
+        for _ in range(RENEWALS_MAX):
+            if ended.wait(RENEW_SECONDS) or not _renew(database, event_id, consumer, token):
+                return
+
+    threading.Thread(target=renew, name=f"lease-{consumer}", daemon=True).start()
+    try:
+        yield
+    finally:
+        ended.set()
+
+
+def _renew(database: Database, event_id: EventId, consumer: str, token: UUID) -> bool:
+    """Return False when the lease is no longer this run's; a database that is away is asked again."""
+    try:
+        with database.system() as uow:
+            renewed = uow.session.execute(
+                update(DeliveryRow)
+                .where(
+                    DeliveryRow.event_id == event_id,
+                    DeliveryRow.consumer == consumer,
+                    DeliveryRow.lease_token == token,
+                )
+                .values(lease_until=_later(LEASE_SECONDS))
+                .returning(DeliveryRow.event_id)
+            ).scalar_one_or_none()
+    except SQLAlchemyError as err:
+        log.warning("lease_not_renewed", consumer=consumer, event_id=str(event_id), error=type(err).__name__)
+        return True
+    return renewed is not None
 
 
 def _finish(session: Session, event_id: EventId, consumer: str, token: UUID) -> bool:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import ClassVar
 
 import pytest
@@ -12,6 +14,7 @@ from sqlalchemy import func, select, text, update
 
 from controlplane.kernel.events import DomainEvent, JsonValue
 from controlplane.kernel.ids import EventId, TenantId
+from controlplane.plumbing import consumers as plumbing_consumers
 from controlplane.plumbing.consumers import Consumer, Consumers, Event, deliver, due_batch, route_batch
 from controlplane.plumbing.database import Database, UnitOfWork
 from controlplane.plumbing.outbox import DeliveryRow, OutboxEventRow
@@ -139,6 +142,25 @@ class TestDeliver:
         first.join(10)
         assert results == [False]
         assert len(runs) == 2
+
+    def test_a_running_handler_keeps_its_short_lease(
+        self, database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(plumbing_consumers, "RENEW_SECONDS", 0.02)
+        ends: list[datetime] = []
+
+        def watch_lease(_: Event) -> None:
+            deadline = time.monotonic() + 10
+            while len(set(ends)) < 3:
+                assert time.monotonic() < deadline, "the lease was not renewed while the handler ran"
+                with database.system() as uow:
+                    ends.append(uow.session.scalars(select(DeliveryRow.lease_until)).one() or uow.now)
+
+        consumers = Consumers([Consumer("c", frozenset({"test.happened"}), effect=watch_lease)])
+        emit(database)
+        ((event_id, name),) = route(database, consumers)
+        assert deliver(database, consumers, event_id, name)
+        assert ends == sorted(ends)
 
     def test_a_delivery_that_always_fails_ends_dead_and_keeps_its_reason(self, database: Database) -> None:
         def fail(_: Event) -> None:
