@@ -1,0 +1,1 @@
+"""Rating: what usage costs, by prices that never change after the fact."""
