@@ -5,7 +5,9 @@ from __future__ import annotations
 from importlib import import_module
 from importlib.util import find_spec
 
-ROOMS = ("audit", "tenancy", "identity", "sovereignty", "capacity", "catalogue", "deployments")
+FLEET = ("sovereignty", "capacity", "catalogue", "deployments")
+MONEY = ("metering", "rating", "ledger", "invoicing", "payments", "einvoicing")
+ROOMS = ("audit", "tenancy", "identity", *FLEET, *MONEY)
 
 for _room in ROOMS:
     if find_spec(f"controlplane.{_room}") and find_spec(f"controlplane.{_room}.models"):

@@ -10,13 +10,14 @@ from controlplane.kernel.principal import Principal, Role
 
 # The order in which a key's maker may hand out roles: never more than it has itself.
 _GRANTS: dict[Role, frozenset[Role]] = {
-    Role.OWNER: frozenset(set(Role) - {Role.PLATFORM}),
+    Role.OWNER: frozenset(set(Role) - {Role.PLATFORM, Role.PRODUCER}),
     Role.ADMIN: frozenset({Role.ADMIN, Role.DEVELOPER, Role.AUDITOR, Role.VIEWER}),
     Role.DEVELOPER: frozenset({Role.DEVELOPER, Role.VIEWER}),
     Role.BILLING: frozenset({Role.BILLING}),
     Role.AUDITOR: frozenset({Role.AUDITOR}),
     Role.VIEWER: frozenset({Role.VIEWER}),
     Role.PLATFORM: frozenset({Role.PLATFORM}),
+    Role.PRODUCER: frozenset(),
 }
 
 

@@ -13,36 +13,36 @@ from controlplane.kernel.access import Action, Resource
 from controlplane.kernel.principal import Role
 
 TABLE: Final = """
-                owner  admin  developer  billing  auditor  viewer  platform
-organization    ru     r      r          ru       r        r       rcuo
-project         rcud   rcud   r          r        r        r       -
-quota           r      r      r          r        r        r       ru
-api_key         rcud   rcud   -          -        r        -       -
-audit_event     r      r      -          -        r        -       r
-app             rcud   rcud   rcud       -        r        r       -
-service         rcudo  rcudo  rcudo      -        r        r       -
-deployment      rcudo  rcudo  rcudo      -        r        r       r
-instance        ro     ro     ro         -        r        r       r
-log             r      r      r          -        -        -       -
-secret          rcud   rcud   rcud       -        -        -       -
-domain          rcud   rcud   rcud       -        r        r       -
-inference       o      o      o          -        -        -       -
-usage           r      r      r          r        r        r       r
-invoice         r      r      -          r        r        -       rcuo
-requirement     rcud   rcud   r          -        r        r       rcud
-verdict         rc     rc     rc         r        r        r       rco
-receipt         r      r      r          r        r        r       r
-legal_entity    r      r      r          r        r        r       rcud
-certification   r      r      r          r        r        r       rcud
-datacenter      r      r      r          r        r        r       rcudo
-cell            -      -      -          -        -        -       rcudo
-node_pool       -      -      -          -        -        -       rcudo
-node            -      -      -          -        -        -       rcudo
-reservation     -      -      -          -        -        -       ro
-model           r      r      r          r        r        r       rcud
-instance_type   r      r      r          r        r        r       rcud
-decision        r      r      r          -        r        r       r
-clock           -      -      -          -        -        -       ru
+                owner  admin  developer  billing  auditor  viewer  platform  producer
+organization    ru     r      r          ru       r        r       rcuo      -
+project         rcud   rcud   r          r        r        r       -         -
+quota           r      r      r          r        r        r       ru        -
+api_key         rcud   rcud   -          -        r        -       -         -
+audit_event     r      r      -          -        r        -       r         -
+app             rcud   rcud   rcud       -        r        r       -         -
+service         rcudo  rcudo  rcudo      -        r        r       -         -
+deployment      rcudo  rcudo  rcudo      -        r        r       r         -
+instance        ro     ro     ro         -        r        r       r         -
+log             r      r      r          -        -        -       -         -
+secret          rcud   rcud   rcud       -        -        -       -         -
+domain          rcud   rcud   rcud       -        r        r       -         -
+inference       o      o      o          -        -        -       -         -
+usage           r      r      r          r        r        r       rc        c
+invoice         r      r      -          r        r        -       rcuo      -
+requirement     rcud   rcud   r          -        r        r       rcud      -
+verdict         rc     rc     rc         r        r        r       rco       -
+receipt         r      r      r          r        r        r       r         -
+legal_entity    r      r      r          r        r        r       rcud      -
+certification   r      r      r          r        r        r       rcud      -
+datacenter      r      r      r          r        r        r       rcudo     -
+cell            -      -      -          -        -        -       rcudo     -
+node_pool       -      -      -          -        -        -       rcudo     -
+node            -      -      -          -        -        -       rcudo     -
+reservation     -      -      -          -        -        -       ro        -
+model           r      r      r          r        r        r       rcud      -
+instance_type   r      r      r          r        r        r       rcud      -
+decision        r      r      r          -        r        r       r         -
+clock           -      -      -          -        -        -       ru        -
 """
 
 _LETTERS: Final = {

@@ -41,7 +41,7 @@ class ApiKeyRow(Base):
             ondelete="CASCADE",
         ),
         CheckConstraint("(tenant_id IS NULL) = (kind = 'adm')", name="platform_has_no_tenant"),
-        CheckConstraint("(role = 'platform') = (kind = 'adm')", name="platform_role"),
+        CheckConstraint("(role IN ('platform', 'producer')) = (kind = 'adm')", name="platform_role"),
         CheckConstraint("length(hash) = 64", name="hash_is_sha256"),
         Index("ix_api_key_tenant_id_id", "tenant_id", "id"),
         Index("ix_api_key_usable", "tenant_id", postgresql_where=text("revoked_at IS NULL")),

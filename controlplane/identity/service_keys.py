@@ -21,6 +21,9 @@ from controlplane.tenancy import service as tenancy
 # A leak of keys would show as thousands; people and services of one tenant need some tens.
 KEYS_PER_TENANT_MAX = 500
 
+# What a key of the installation may be, and its name; none of them belongs to a tenant.
+_PLATFORM_ROLES = {Role.PLATFORM: "platform operator", Role.PRODUCER: "usage producers"}
+
 
 @dataclass(frozen=True, slots=True)
 class KeyMaker:
@@ -48,7 +51,7 @@ def create_key(uow: UnitOfWork, principal: Principal, wish: KeyWish, maker: KeyM
     Errors: Forbidden for a role stronger than the caller's, InvalidInput for scopes or a life that cannot be,
     NotFound for a project that is not the tenant's, Conflict beyond KEYS_PER_TENANT_MAX.
     """
-    if wish.role is Role.PLATFORM or wish.kind is KeyKind.ADM:
+    if wish.role in _PLATFORM_ROLES or wish.kind is KeyKind.ADM:
         problem = FieldProblem("role", "belongs to the platform operator")
         raise InvalidInput("An organization has no platform keys.", fields=(problem,))
     if not access_rules.may_grant(principal.role, wish.role):
@@ -129,10 +132,11 @@ def roll_key(
     return issued, replace(old, revoked_at=ends_at)
 
 
-def register_operator_key(uow: UnitOfWork, secret: str, pepper: bytes) -> bool:
-    """Make a text the platform operator's key; False when it is that already (platform transaction).
+def register_operator_key(uow: UnitOfWork, secret: str, pepper: bytes, role: Role = Role.PLATFORM) -> bool:
+    """Make a text the platform operator's key, or its producers' key; False when it is that already.
 
-    Errors: InvalidInput for a text that is no operator key, Conflict for one that was revoked.
+    `uow` is a platform transaction. A producer (a gateway, a cell's operators) may report usage and nothing else.
+    Errors: InvalidInput for a text that is no operator key, Conflict for one that was revoked or has another role.
     """
     if not key_rules.is_well_formed(secret) or not secret.startswith(f"rmp_{KeyKind.ADM}_"):
         raise InvalidInput("The text is not an operator key (rmp_adm_…).")
@@ -143,14 +147,16 @@ def register_operator_key(uow: UnitOfWork, secret: str, pepper: bytes) -> bool:
             raise Conflict(
                 f"The operator key {known.id} has been revoked; remove the file to make a new one."
             )
+        if known.role is not role:
+            raise Conflict(f"The key {known.id} has the role {known.role}, not {role}.")
         return False
     key = ApiKey(
         id=ApiKeyId.new(),
         tenant_id=None,
         project_id=None,
-        name="platform operator",
+        name=_PLATFORM_ROLES[role],
         kind=KeyKind.ADM,
-        role=Role.PLATFORM,
+        role=role,
         scopes=frozenset({Scope.MANAGE}),
         last_four=secret[-4:],
         created_at=uow.now,

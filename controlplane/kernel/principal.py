@@ -9,7 +9,7 @@ from controlplane.kernel.ids import ApiKeyId, ProjectId, TenantId
 
 
 class Role(StrEnum):
-    """Roles of a tenant, strongest first, and the platform operator's own role."""
+    """Roles of a tenant, strongest first, the platform operator's own, and that of what reports usage to it."""
 
     OWNER = "owner"
     ADMIN = "admin"
@@ -18,11 +18,12 @@ class Role(StrEnum):
     AUDITOR = "auditor"
     VIEWER = "viewer"
     PLATFORM = "platform"
+    PRODUCER = "producer"
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """An authenticated caller; `tenant_id` is None for the platform operator only."""
+    """An authenticated caller; `tenant_id` is None for the platform operator and its producers only."""
 
     key_id: ApiKeyId
     role: Role

@@ -13,11 +13,12 @@ from controlplane.kernel.ids import ApiKeyId, ProjectId, TenantId
 from controlplane.kernel.principal import Principal, Role
 
 TENANT = TenantId.new()
-TENANT_ROLES = [role for role in Role if role is not Role.PLATFORM]
+PLATFORM_ROLES = (Role.PLATFORM, Role.PRODUCER)
+TENANT_ROLES = [role for role in Role if role not in PLATFORM_ROLES]
 
 
 def caller(role: Role, project: ProjectId | None = None) -> Principal:
-    return Principal(ApiKeyId.new(), role, None if role is Role.PLATFORM else TENANT, project)
+    return Principal(ApiKeyId.new(), role, None if role in PLATFORM_ROLES else TENANT, project)
 
 
 class TestMatrix:
@@ -38,6 +39,11 @@ class TestMatrix:
         for resource in (Resource.APP, Resource.SERVICE, Resource.SECRET, Resource.LOG, Resource.API_KEY):
             assert Action.UPDATE not in MATRIX[(Role.PLATFORM, resource)]
             assert Action.CREATE not in MATRIX[(Role.PLATFORM, resource)]
+
+    def test_a_producer_reports_usage_and_nothing_else(self) -> None:
+        allowed = {resource: MATRIX[(Role.PRODUCER, resource)] for resource in Resource}
+        assert {resource for resource, actions in allowed.items() if actions} == {Resource.USAGE}
+        assert allowed[Resource.USAGE] == {Action.CREATE}
 
     def test_no_tenant_role_changes_the_platform(self) -> None:
         for resource in (Resource.DATACENTER, Resource.NODE_POOL, Resource.CLOCK, Resource.LEGAL_ENTITY):

@@ -1,0 +1,1 @@
+"""Usage: what the producers recorded, kept once and counted by the hour."""
