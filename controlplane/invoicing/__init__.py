@@ -1,0 +1,1 @@
+"""Invoices and credit notes: drafted from rated lines, checked against the law, numbered without a gap."""

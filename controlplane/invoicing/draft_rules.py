@@ -1,0 +1,268 @@
+"""How rated lines, a customer and a seller become a checked draft. Pure: what is missing becomes a Hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from decimal import Decimal
+from typing import Final
+
+from controlplane.invoicing.domain import (
+    Allowance,
+    Buyer,
+    Hold,
+    Invoice,
+    InvoiceLine,
+    Note,
+    PostalAddress,
+    Preceding,
+    Seller,
+    VatTreatment,
+)
+from controlplane.invoicing.mentions_rules import DEBITS_TEXT, missing_mentions
+from controlplane.invoicing.party_data import (
+    EAS_BY_COUNTRY,
+    SCHEME_EMAIL,
+    SCHEME_EU_VAT,
+    SCHEME_FOREIGN,
+    SCHEME_FR_ADDRESS,
+    SCHEME_SIREN,
+)
+from controlplane.invoicing.terms_rules import discount_text, payment_terms_text, penalty_text, recovery_text
+from controlplane.invoicing.totals_rules import check_lines, compute_breakdown, compute_totals
+from controlplane.invoicing.unit_rules import unit_code
+from controlplane.invoicing.vat_data import Flow
+from controlplane.kernel.errors import InvalidInput
+from controlplane.kernel.jurisdiction import EU
+from controlplane.rating.domain import CreditKind, CreditUse, RatedLine, RatedPeriod, Step
+from controlplane.tenancy.domain import BillingParty
+
+# BT-23: a service, billed plainly. The seller sells nothing else.
+BILLING_MODE: Final = "S1"
+# Where a customer outside every address registry gets its invoice: the portal tells it by e-mail.
+NO_REGISTRY_ADDRESS: Final = "facturation@customer.invalid"
+
+
+def make_buyer(party: BillingParty) -> Buyer:
+    """Snapshot a billing party as BG-7, with the identifiers that the French platform wants."""
+    address = PostalAddress(
+        party.address.line1,
+        party.address.line2,
+        party.address.postal_code,
+        party.address.city,
+        party.address.country,
+    )
+    if party.siren is not None:
+        legal, scheme = party.siren, SCHEME_SIREN
+        electronic, electronic_scheme = party.siren, SCHEME_FR_ADDRESS
+    else:
+        legal = party.vat_id or ""
+        scheme = SCHEME_EU_VAT if party.country in EU else SCHEME_FOREIGN
+        electronic_scheme = EAS_BY_COUNTRY.get(party.country, SCHEME_EMAIL)
+        electronic = NO_REGISTRY_ADDRESS if electronic_scheme == SCHEME_EMAIL else legal
+    return Buyer(
+        legal_name=party.legal_name,
+        siren=party.siren,
+        vat_id=party.vat_id,
+        address=address,
+        electronic_address=electronic,
+        electronic_scheme=electronic_scheme,
+        legal_id=legal or None,
+        legal_scheme=scheme if legal else None,
+    )
+
+
+def make_lines(rated: Sequence[RatedLine]) -> tuple[InvoiceLine, ...]:
+    """Number rated lines as BG-25; a free line (nothing used, nothing due) is left out."""
+    kept = [line for line in rated if line.quantity != 0]
+    return tuple(_make_line(position, line) for position, line in enumerate(kept, start=1))
+
+
+def _make_line(position: int, line: RatedLine) -> InvoiceLine:
+    correction = " (régularisation d'une période antérieure)" if line.is_correction else ""
+    return InvoiceLine(
+        position=position,
+        sku=line.sku,
+        name=line.description_fr + correction,
+        description=line.description_en,
+        quantity=line.quantity,
+        unit_code=unit_code(line.unit),
+        price=line.unit_price,
+        base_quantity=line.price_base_quantity,
+        net_minor=line.net_minor,
+        period=line.charge_period,
+        calculation=tuple(_step_text(step) for step in line.calculation),
+        price_version=None if line.price_version_id is None else str(line.price_version_id),
+        is_correction=line.is_correction,
+        project_id=line.project_id,
+        service_id=line.service_id,
+    )
+
+
+def _step_text(step: Step) -> str:
+    inputs = ", ".join(f"{name}={value}" for name, value in sorted(step.inputs.items()))
+    return f"{step.kind}({inputs}) = {step.result}"
+
+
+def make_allowances(uses: Sequence[CreditUse]) -> tuple[Allowance, ...] | Hold:
+    """Promotional credit is a reduction (BG-20). Prepaid credit is a deposit, and a deposit needs its own invoice."""
+    if any(use.kind is CreditKind.PREPAID for use in uses):
+        return Hold(
+            "deposit_invoice_missing",
+            "Prepaid credit was used: the deposit needs an invoice of its own (type 386) that this one refers to.",
+        )
+    return tuple(Allowance(use.amount_minor, use.label) for use in uses if use.amount_minor > 0)
+
+
+def make_notes(seller: Seller, vat: VatTreatment, story: str) -> tuple[Note, ...]:
+    """BG-1: the notes that law and platform want (BR-FR-05), each subject once."""
+    euros, cents = divmod(seller.capital_minor, 100)
+    notes = [
+        Note("PMT", recovery_text()),
+        Note("PMD", penalty_text(seller.late_rate)),
+        Note("AAB", discount_text()),
+        Note("REG", f"{seller.legal_form} au capital de {euros},{cents:02d} €"),
+        Note("ABL", f"RCS {seller.rcs_city} {seller.siren}"),
+        # The platform's treatment: with B2B it also checks the buyer's SIREN and address (BR-FR-11, -20, -21).
+        Note("BAR", "B2B" if vat.flow == Flow.E_INVOICE else "B2BINT"),
+    ]
+    general = []
+    if seller.is_vat_on_debits:
+        general.append(f"{DEBITS_TEXT}.")
+    if seller.is_demo:
+        general.append("DÉMONSTRATION : vendeur fictif, ce document n'est pas une facture réelle.")
+    if story:
+        general.append(story)
+    if general:
+        notes.append(Note("AAI", " ".join(general)))
+    return tuple(notes)
+
+
+def complete_draft(
+    draft: Invoice,
+    *,
+    seller: Seller,
+    party: BillingParty,
+    vat: VatTreatment,
+    rated: RatedPeriod,
+) -> Invoice:
+    """Fill a draft from its facts; `hold` says why it cannot be issued, or is None."""
+    bare = replace(
+        draft, hold=None, seller=seller, buyer=make_buyer(party), vat=vat, billing_mode=BILLING_MODE
+    )
+    if rated.problems:
+        first = rated.problems[0]
+        return replace(
+            bare, hold=Hold("rating_problem", f"{first.message} ({len(rated.problems)} problem(s))")
+        )
+    allowances = make_allowances(rated.credits)
+    if isinstance(allowances, Hold):
+        return replace(bare, hold=allowances)
+    return check_draft(_with_amounts(bare, make_lines(rated.lines), allowances, vat, seller))
+
+
+def _with_amounts(
+    invoice: Invoice,
+    lines: tuple[InvoiceLine, ...],
+    allowances: tuple[Allowance, ...],
+    vat: VatTreatment,
+    seller: Seller,
+) -> Invoice:
+    breakdown = compute_breakdown(lines, allowances, vat, invoice.currency)
+    return replace(
+        invoice,
+        lines=lines,
+        allowances=allowances,
+        breakdown=breakdown,
+        totals=compute_totals(lines, allowances, breakdown),
+        notes=make_notes(seller, vat, ""),
+        payment_terms=payment_terms_text(seller.payment_days),
+    )
+
+
+def check_draft(invoice: Invoice) -> Invoice:
+    """Run every check that needs no number; the first that fails becomes the hold."""
+    try:
+        check_lines(invoice.lines, invoice.currency)
+    except InvalidInput as err:
+        where = "; ".join(f"{problem.field}: {problem.message}" for problem in err.fields[:3])
+        return replace(invoice, hold=Hold("lines_wrong", f"{err.message} {where}"))
+    if invoice.totals.gross_minor < 0:
+        return replace(
+            invoice,
+            hold=Hold(
+                "negative_total", "Corrections exceed this month's usage: issue a credit note instead."
+            ),
+        )
+    missing = missing_mentions(invoice, is_numbered=False)
+    if missing:
+        named = ", ".join(mention.id for mention in missing)
+        return replace(invoice, hold=Hold("mention_missing", f"The law wants these mentions: {named}."))
+    return invoice
+
+
+def make_credit_lines(original: Invoice, wanted: Sequence[tuple[int, int]] | None) -> tuple[InvoiceLine, ...]:
+    """Lines of a credit note: (position of the original, amount HT in minor units) or all of it; positive amounts.
+
+    A whole line is taken back as it stood; a part of one is written as one unit at the amount (BT-146 = BT-131).
+    Errors: InvalidInput for an unknown position, or an amount that is not inside the line.
+    """
+    by_position = {line.position: line for line in original.lines}
+    parts = wanted if wanted is not None else [(p, line.net_minor) for p, line in by_position.items()]
+    lines = []
+    for position, (source, amount) in enumerate(parts, start=1):
+        line = by_position.get(source)
+        if line is None:
+            raise InvalidInput(f"The invoice has no line {source}.")
+        if wanted is not None and not 0 < amount <= line.net_minor:
+            raise InvalidInput(f"Line {source} can give back more than 0 and at most {line.net_minor} cents.")
+        lines.append(_credit_line(position, line, amount))
+    return tuple(lines)
+
+
+def _credit_line(position: int, line: InvoiceLine, amount_minor: int) -> InvoiceLine:
+    taken = replace(line, position=position, credited_position=line.position)
+    if amount_minor == line.net_minor:
+        return taken
+    return replace(
+        taken,
+        name=f"{line.name} (remboursement partiel)",
+        quantity=Decimal(1),
+        unit_code="C62",
+        price=Decimal(amount_minor).scaleb(-2),
+        base_quantity=Decimal(1),
+        net_minor=amount_minor,
+        calculation=(*line.calculation, f"CREDIT(of={line.net_minor}) = {amount_minor}"),
+    )
+
+
+def complete_credit_note(
+    draft: Invoice, original: Invoice, lines: tuple[InvoiceLine, ...], *, is_whole: bool, reason: str
+) -> Invoice:
+    """Fill a credit note from its original: same parties, same VAT row, the reference with number and date."""
+    assert original.number is not None
+    assert original.issued_on is not None
+    assert original.vat is not None
+    assert original.seller is not None
+    # Allowances were granted on the whole invoice, so only a whole credit takes them back.
+    allowances = original.allowances if is_whole else ()
+    bare = replace(
+        draft,
+        seller=original.seller,
+        buyer=original.buyer,
+        vat=original.vat,
+        billing_mode=original.billing_mode,
+        preceding=Preceding(original.id, original.number, original.issued_on),
+        purchase_order=original.purchase_order,
+    )
+    filled = _with_amounts(bare, lines, allowances, original.vat, original.seller)
+    story = (
+        f"Avoir sur la facture {original.number} du {original.issued_on:%d/%m/%Y} : réduction de "
+        f"{_euros(filled.totals.net_minor)} HT et de {_euros(filled.totals.tax_minor)} de TVA. Motif : {reason}"
+    )
+    return check_draft(replace(filled, notes=make_notes(original.seller, original.vat, story)))
+
+
+def _euros(minor: int) -> str:
+    euros, cents = divmod(minor, 100)
+    return f"{euros},{cents:02d} €"

@@ -1,0 +1,65 @@
+"""What an issued document says to the books.
+
+Source: PCG (docs/french-law.md, table "Entries"): 411 at the total, 706 at the net amount by VAT regime, VAT in 44574
+until it is collected (CGI 269-2-c: services fall due when paid) or in 44571 under the debits option. A credit note is
+the mirror image.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Final
+
+from controlplane.invoicing.domain import Invoice, InvoiceKind, VatCategory
+from controlplane.ledger.domain import Accounts, JournalCode, JournalEntryDraft, LineDraft
+
+_FULL_RATE: Final = Decimal("20")
+
+
+def make_entry(invoice: Invoice) -> JournalEntryDraft | None:
+    """The sales entry of an issued document; None when nothing is owed, since no book holds a zero line."""
+    assert invoice.number is not None
+    assert invoice.issued_on is not None
+    is_credit = invoice.kind is InvoiceKind.CREDIT_NOTE
+    totals = invoice.totals
+    sides = [
+        (Accounts.RECEIVABLE, totals.gross_minor, True),
+        (sales_account(invoice), totals.net_minor, False),
+        (vat_account(invoice), totals.tax_minor, False),
+    ]
+    lines = tuple(
+        LineDraft(
+            account=account,
+            debit_minor=amount if is_debit is not is_credit else 0,
+            credit_minor=amount if is_debit is is_credit else 0,
+            tenant_id=invoice.tenant_id if account == Accounts.RECEIVABLE else None,
+        )
+        for account, amount, is_debit in sides
+        if amount != 0
+    )
+    if not lines:
+        return None
+    noun = "Avoir" if is_credit else "Facture"
+    return JournalEntryDraft(
+        key=f"invoice:{invoice.id}",
+        journal=JournalCode.VE,
+        occurred_on=invoice.issued_on,
+        piece_ref=invoice.number,
+        label=f"{noun} {invoice.number}",
+        lines=lines,
+    )
+
+
+def sales_account(invoice: Invoice) -> str:
+    """706 and its sub-accounts, one a VAT regime, so that the VAT return can be read from the books."""
+    assert invoice.vat is not None
+    if invoice.vat.category is VatCategory.REVERSE_CHARGE:
+        return Accounts.SALES_REVERSE_CHARGE
+    if invoice.vat.category is VatCategory.OUTSIDE_SCOPE:
+        return Accounts.SALES_OUTSIDE
+    return Accounts.SALES if invoice.vat.rate == _FULL_RATE else Accounts.SALES_REDUCED
+
+
+def vat_account(invoice: Invoice) -> str:
+    assert invoice.seller is not None
+    return Accounts.VAT_DUE if invoice.seller.is_vat_on_debits else Accounts.VAT_WAITING

@@ -1,0 +1,151 @@
+"""Which VAT treatment a customer gets on a date: read from the dated table, or refused with the reason.
+
+An answer is a VatTreatment or a Hold. Whatever is not known for certain is a Hold: an invoice is never issued on a
+guess (french-law.md §4: VIES down means wait, never charge 0 %).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from typing import Final
+
+from controlplane.invoicing.domain import Hold, VatIdAnswer, VatIdStatus, VatTreatment
+from controlplane.invoicing.vat_data import (
+    ISO_TO_POSTAL,
+    MONACO_POSTAL,
+    OUTSIDE_EU_VAT,
+    OVERSEAS_TAXED,
+    OVERSEAS_UNTAXED,
+    THIRD_TERRITORIES,
+    VAT_ROWS,
+    VatCase,
+    VatRow,
+)
+from controlplane.kernel.jurisdiction import EU
+from controlplane.tenancy.domain import BillingParty
+from controlplane.tenancy.party_rules import is_valid_siren
+
+# "Re-check each invoice run": an answer older than this says nothing about the run that is under way.
+VAT_ANSWER_AGE_MAX: Final = timedelta(days=7)
+
+CONSUMER = Hold(
+    "consumer_refused",
+    "Only businesses are invoiced: the customer shows neither a SIREN nor a business number. Selling to consumers "
+    "would need a certified cash register system (CGI art. 286 I 3° bis).",
+)
+
+
+def decide_vat(
+    party: BillingParty,
+    answer: VatIdAnswer | None,
+    on: date,
+    now: datetime,
+    rows: Sequence[VatRow] = VAT_ROWS,
+) -> VatTreatment | Hold:
+    """Decide the treatment of services supplied to `party` on the day `on`.
+
+    `answer` is the newest VIES answer about the party's VAT number; it is asked for in the EU case only.
+    """
+    if not _is_business(party):
+        return CONSUMER
+    case = find_case(party)
+    if isinstance(case, Hold):
+        return case
+    if case is VatCase.EU_BUSINESS:
+        refusal = check_answer(party, answer, now)
+        if refusal is not None:
+            return refusal
+    row = find_row(case, on, rows)
+    if row is None:
+        return Hold(
+            "no_vat_row", f"The VAT table has no row for {case} on {on.isoformat()}: renew the table."
+        )
+    return VatTreatment(
+        case=row.case,
+        category=row.category,
+        rate=row.rate,
+        vatex=row.vatex,
+        exemption_text=row.exemption_text,
+        flow=row.flow,
+        source=row.source,
+    )
+
+
+def needs_vies(party: BillingParty) -> bool:
+    """Tell whether the treatment depends on an answer of VIES."""
+    return _is_business(party) and find_case(party) is VatCase.EU_BUSINESS
+
+
+def find_case(party: BillingParty) -> VatCase | Hold:
+    """Find the row's case from the country of establishment and the place; a Hold where a person must decide."""
+    country, postal = party.country, party.address.postal_code.replace(" ", "")
+    if party.address.country != country and _place(party.address.country, postal) != _place(country, postal):
+        return Hold(
+            "place_unclear",
+            f"The company is registered in {country} but its billing address lies in {party.address.country}: "
+            "where the service is taxed cannot be told.",
+        )
+    place = _place(country, postal)
+    if place is not None:
+        return place
+    if country in EU:
+        if postal.startswith(OUTSIDE_EU_VAT.get(country, ("none",))):
+            return Hold(
+                "outside_eu_vat",
+                f"The place {postal} lies in {country} but outside the Union's VAT territory: decide by hand.",
+            )
+        return VatCase.EU_BUSINESS
+    return VatCase.NON_EU_BUSINESS
+
+
+def _place(country: str, postal: str) -> VatCase | None:
+    """The French cases; None for every other country."""
+    if country == "MC":
+        return VatCase.MONACO_BUSINESS
+    prefix = ISO_TO_POSTAL.get(country, postal[:3] if country == "FR" else "")
+    if prefix == "":
+        return None
+    if prefix in OVERSEAS_TAXED:
+        return VatCase.FR_OVERSEAS_BUSINESS
+    if prefix in OVERSEAS_UNTAXED:
+        return VatCase.FR_UNTAXED_OVERSEAS_BUSINESS
+    if prefix in THIRD_TERRITORIES:
+        return VatCase.FR_THIRD_TERRITORY_BUSINESS
+    return VatCase.MONACO_BUSINESS if prefix == MONACO_POSTAL else VatCase.FR_BUSINESS
+
+
+def check_answer(party: BillingParty, answer: VatIdAnswer | None, now: datetime) -> Hold | None:
+    """Accept a VIES answer as proof of a taxable customer, or say why it is none."""
+    if party.vat_id is None:
+        return Hold("vat_id_missing", "A business of another Member State needs its VAT number.")
+    if answer is None or answer.vat_id != party.vat_id:
+        return Hold("vat_id_unchecked", f"VIES has not been asked about {party.vat_id} yet.")
+    if answer.status is VatIdStatus.UNREACHABLE:
+        return Hold("vies_unreachable", f"VIES did not answer about {party.vat_id}; it is asked again.")
+    if answer.status is VatIdStatus.INVALID:
+        return Hold("vat_id_invalid", f"VIES says that {party.vat_id} is not a valid VAT number.")
+    if now - answer.checked_at > VAT_ANSWER_AGE_MAX:
+        return Hold(
+            "vat_id_answer_old", f"The answer of VIES about {party.vat_id} is too old; it is asked again."
+        )
+    if not answer.consultation_number:
+        return Hold("vat_id_unproved", f"The answer about {party.vat_id} carries no consultation number.")
+    return None
+
+
+def find_row(case: VatCase, on: date, rows: Sequence[VatRow] = VAT_ROWS) -> VatRow | None:
+    """Return the row in force on a day; AssertionError when two rows of one case overlap."""
+    found = [
+        row
+        for row in rows
+        if row.case is case and row.valid_from <= on and (row.valid_to is None or on < row.valid_to)
+    ]
+    assert len(found) <= 1, f"two VAT rows for {case} on {on}"
+    return found[0] if found else None
+
+
+def _is_business(party: BillingParty) -> bool:
+    if party.country == "FR":
+        return party.siren is not None and is_valid_siren(party.siren)
+    return bool(party.vat_id)
