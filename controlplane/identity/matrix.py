@@ -29,6 +29,10 @@ domain          rcud   rcud   rcud       -        r        r       -         -
 inference       o      o      o          -        -        -       -         -
 usage           r      r      r          r        r        r       rc        c
 invoice         r      r      -          r        r        -       rcuo      -
+cost            rc     rc     rc         rc       r        r       r         -
+budget          ru     ru     r          ru       r        r       -         -
+price           r      r      r          r        r        r       rcu       -
+ledger          -      -      -          -        -        -       rcuo      -
 requirement     rcud   rcud   r          -        r        r       rcud      -
 verdict         rc     rc     rc         r        r        r       rco       -
 receipt         r      r      r          r        r        r       r         -
@@ -56,7 +60,9 @@ _LETTERS: Final = {
 # A key that is bound to one project may read these, and change only what lies in its project.
 ORGANIZATION_WIDE: Final = frozenset({Resource.ORGANIZATION, Resource.PROJECT, Resource.QUOTA})
 # …and has no business with these at all.
-CLOSED_TO_PROJECT_KEYS: Final = frozenset({Resource.API_KEY, Resource.AUDIT_EVENT, Resource.INVOICE})
+CLOSED_TO_PROJECT_KEYS: Final = frozenset(
+    {Resource.API_KEY, Resource.AUDIT_EVENT, Resource.INVOICE, Resource.BUDGET}
+)
 
 
 def parse_table(table: str) -> Mapping[tuple[Role, Resource], frozenset[Action]]:
