@@ -36,6 +36,8 @@ log = structlog.get_logger()
 
 # A definition with its config files fits; anything larger is not one of our requests.
 BODY_BYTES_MAX = 1 << 20
+# Producers send usage in batches of thousands; anybody else's body is refused there before it is read as JSON.
+LARGE_BODIES = {"/v1/usage_events": 8 << 20}
 ADMIN_PREFIX = "/v1/admin/"
 
 
@@ -60,12 +62,13 @@ class BodyLimit:
             await self.app(scope, receive, send)
             return
         received = 0
+        allowed = LARGE_BODIES.get(scope["path"], BODY_BYTES_MAX)
 
         async def bounded() -> Message:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > BODY_BYTES_MAX:
+            if received > allowed:
                 # FastAPI passes on this kind of error alone from where it reads a body.
                 raise HTTPException(PayloadTooLarge.http_status)
             return message
@@ -185,7 +188,8 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
     elif error.status_code == 405:
         known = MethodNotAllowed(f"{request.method} is not possible at this path.")
     elif error.status_code == PayloadTooLarge.http_status:
-        known = PayloadTooLarge(f"The request body is larger than {BODY_BYTES_MAX} bytes.")
+        allowed = LARGE_BODIES.get(request.url.path, BODY_BYTES_MAX)
+        known = PayloadTooLarge(f"The request body is larger than {allowed} bytes.")
     elif error.status_code == 400:
         known = InvalidInput("The body is not valid JSON.")
     else:

@@ -14,6 +14,7 @@ from controlplane.identity.api import router as identity_router
 from controlplane.identity.api_signup import admin_router as admin_signup_router
 from controlplane.identity.api_signup import public_router as signup_router
 from controlplane.identity.service import require
+from controlplane.metering.api import router as metering_router
 from controlplane.sovereignty.api import router as sovereignty_router
 from controlplane.tenancy.api import make_router as make_tenancy_router
 from controlplane.tenancy.api_admin import make_admin_router as make_admin_tenancy_router
@@ -31,5 +32,6 @@ ROUTERS: tuple[APIRouter, ...] = (
     capacity_router,
     catalogue_router,
     deployments_router,
+    metering_router,
     clock_router,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from controlplane.capacity import tasks as capacity
 from controlplane.deployments import tasks as deployments
 from controlplane.identity import tasks as identity
+from controlplane.metering import tasks as metering
 from controlplane.plumbing.cluster import Clusters
 from controlplane.plumbing.consumers import Consumer, Consumers
 from controlplane.plumbing.context import Context
@@ -30,6 +31,7 @@ def all_consumers(context: Context) -> Consumers:
         *sovereignty.consumers(context),
         *capacity.consumers(context),
         *deployments.consumers(context),
+        *metering.consumers(context),
     ]
     return Consumers(consumers)
 
@@ -40,4 +42,5 @@ def all_ticks() -> tuple[Tick, ...]:
         *sovereignty.TICKS,
         *capacity.TICKS,
         *deployments.TICKS,
+        *metering.TICKS,
     )

@@ -233,7 +233,8 @@ class AllocationState(StrEnum):
 class Allocation:
     """One GPU held by one pod. `closed_at` is the reported end; `ended_at` the end that counts.
 
-    `billed_until` is the watermark: [opened_at, billed_until) has become usage.
+    `billed_until` is the watermark: [opened_at, billed_until) has become usage; `revision` counts how often some was
+    taken back.
     """
 
     id: uuid.UUID
@@ -243,6 +244,7 @@ class Allocation:
     regional_deployment_id: str
     instance: str
     source: str
+    pod_uid: str
     node: str
     gpu_id: str
     sku: str
@@ -255,7 +257,7 @@ class Allocation:
     closed_at: datetime | None
     ended_at: datetime | None
     billed_until: datetime
-    slice_count: int
+    revision: int
     reason: str
 
     @property

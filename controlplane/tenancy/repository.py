@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from sqlalchemy import delete, func, select, text
@@ -73,6 +73,10 @@ def find_tenant(uow: UnitOfWork, tenant_id: TenantId) -> Tenant | None:
 def find_status(uow: UnitOfWork, tenant_id: TenantId) -> TenantStatus | None:
     status = uow.session.scalar(select(TenantRow.status).where(TenantRow.id == tenant_id))
     return None if status is None else TenantStatus(status)
+
+
+def list_existing(uow: UnitOfWork, tenant_ids: Collection[TenantId]) -> set[TenantId]:
+    return set(uow.session.scalars(select(TenantRow.id).where(TenantRow.id.in_(tenant_ids))))
 
 
 def lock_tenant(uow: UnitOfWork, tenant_id: TenantId) -> TenantRow | None:

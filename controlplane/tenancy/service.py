@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from uuid import UUID
 
 from sqlalchemy.exc import IntegrityError
@@ -48,6 +48,7 @@ __all__ = [
     "get_project",
     "get_tenant",
     "list_calling_projects",
+    "list_existing",
     "list_projects",
     "list_quotas",
     "list_tenants",
@@ -92,6 +93,11 @@ def create_tenant(uow: UnitOfWork, name: str, party: BillingParty, *, actor: str
 def find_status(uow: UnitOfWork, tenant_id: TenantId) -> TenantStatus | None:
     """Tell whether a tenant may work; None when it does not exist."""
     return repository.find_status(uow, tenant_id)
+
+
+def list_existing(uow: UnitOfWork, tenant_ids: Collection[TenantId]) -> set[TenantId]:
+    """Tell which of these tenants there are, whatever their status (platform transaction)."""
+    return repository.list_existing(uow, tenant_ids)
 
 
 def get_tenant(uow: UnitOfWork, tenant_id: TenantId) -> Tenant:

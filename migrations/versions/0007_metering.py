@@ -70,6 +70,8 @@ def upgrade() -> None:
 
 def _create_events() -> None:
     op.execute("CREATE SCHEMA metering_partitions")
+    # To see whether a month is there; nothing in it is granted.
+    op.execute(f"GRANT USAGE ON SCHEMA metering_partitions TO {SYSTEM}")
     op.execute(
         "CREATE TABLE usage_event (key uuid NOT NULL, tenant_id uuid NOT NULL, occurred_at timestamptz NOT NULL,"
         " batch_id bigint NOT NULL, type text NOT NULL, payload text NOT NULL)"

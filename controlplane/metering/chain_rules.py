@@ -1,0 +1,36 @@
+"""The chain over batches: a stored event that was changed, added or taken away is found. Pure.
+
+Source: metering.md §3.7: chain_n = SHA-256(chain_{n-1} ‖ root ‖ batch id ‖ count), one chain a shard.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+import zlib
+from collections.abc import Iterable
+
+SHARDS = 4
+
+
+def decide_shard(source: str) -> int:
+    """A producer's batches always lie in one chain."""
+    return zlib.crc32(source.encode()) % SHARDS
+
+
+def decide_root(events: Iterable[tuple[uuid.UUID, bytes]]) -> bytes:
+    """Sum up a batch: SHA-256 over (key ‖ SHA-256(payload)) in the order of the keys."""
+    digest = hashlib.sha256()
+    for key, payload in sorted((key.bytes, payload) for key, payload in events):
+        digest.update(key)
+        digest.update(hashlib.sha256(payload).digest())
+    return digest.digest()
+
+
+def decide_chain(previous: bytes, root: bytes, batch_id: int, count: int) -> bytes:
+    return hashlib.sha256(previous + root + batch_id.to_bytes(8, "big") + count.to_bytes(4, "big")).digest()
+
+
+def first_link(shard: int) -> bytes:
+    """What a shard's chain begins with."""
+    return hashlib.sha256(f"rempart-usage-{shard}".encode()).digest()

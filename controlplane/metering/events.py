@@ -1,0 +1,34 @@
+"""What the metering room tells."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar
+
+from controlplane.kernel.events import DomainEvent, JsonValue
+from controlplane.kernel.ids import TenantId
+from controlplane.metering.domain import BillingPeriodId
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodFrozen(DomainEvent):
+    """A tenant's period is closed: it can be rated."""
+
+    topic: ClassVar[str] = "usage_period.frozen"
+    tenant_id: TenantId
+    billing_period_id: BillingPeriodId
+    starts_at: datetime
+    ends_at: datetime
+
+    @property
+    def tenant(self) -> TenantId:
+        return self.tenant_id
+
+    def payload(self) -> Mapping[str, JsonValue]:
+        return {
+            "billing_period_id": str(self.billing_period_id),
+            "starts_at": self.starts_at.isoformat(),
+            "ends_at": self.ends_at.isoformat(),
+        }
