@@ -28,6 +28,9 @@ def build_config(settings: Settings) -> GatewayConfig:
         state_dir=settings.state_dir.resolve(),
         redis_url=settings.redis_url,
         pepper=settings.pepper,
+        ingest_url=settings.ingest_url,
+        ingest_key=settings.ingest_key.get_secret_value(),
+        ingest_key_file=settings.ingest_key_file,
     )
 
 

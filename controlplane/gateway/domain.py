@@ -110,6 +110,10 @@ class GatewayConfig:
     redis_url: str
     pepper: bytes = field(repr=False)
     internal_token: str = field(repr=False, default="")
+    # Where usage is shipped to; without an address it stays in the spool.
+    ingest_url: str = ""
+    ingest_key: str = field(repr=False, default="")
+    ingest_key_file: Path | None = None
 
     @property
     def gateway_dir(self) -> Path:

@@ -21,6 +21,7 @@ from controlplane.gateway.domain import GatewayConfig, Routing
 from controlplane.gateway.http_server import HttpServer
 from controlplane.gateway.redis_feed import RedisFeed, connect
 from controlplane.gateway.route_rules import decide_routes
+from controlplane.gateway.shipper import IngestTarget, UsageShipper
 from controlplane.gateway.spool import Spool
 from controlplane.gateway.store import ENDPOINTS_PREFIX, ROUTING_KEY, Store
 from controlplane.gateway.wake import WAKES_LENGTH_MAX, WAKES_STREAM, WakeRecord
@@ -58,6 +59,7 @@ class GatewayProcess:
         self._wakes: asyncio.Queue[WakeRecord] = asyncio.Queue(WAKES_WAITING_MAX)
         self._background: set[asyncio.Task[bool]] = set()
         self._reported: set[str] = set()
+        self._spool: Spool | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set; a part that fails ends the process, and the supervisor starts it again."""
@@ -81,6 +83,8 @@ class GatewayProcess:
                 asyncio.create_task(self._send_wakes(), name="wakes"),
                 asyncio.create_task(stop.wait(), name="stop"),
             ]
+            if self._config.ingest_url:
+                tasks.append(asyncio.create_task(self._make_shipper().run(session), name="shipper"))
             try:
                 done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
@@ -156,6 +160,7 @@ class GatewayProcess:
     async def _collect(self, session: aiohttp.ClientSession) -> None:
         loop = asyncio.get_running_loop()
         spool = await asyncio.to_thread(Spool, self._config.spool_dir)
+        self._spool = spool
         cursor = self._config.access_log.with_name("cursor.json")
         collector = await asyncio.to_thread(
             Collector, self._config.access_log, spool, cursor, self._config.name
@@ -176,6 +181,15 @@ class GatewayProcess:
                 log.error("usage_not_collected", reason=str(err))
                 await asyncio.sleep(REPORT_SECONDS)
             await asyncio.sleep(COLLECT_SECONDS)
+
+    def _make_shipper(self) -> UsageShipper:
+        config = self._config
+        target = IngestTarget(config.ingest_url, config.ingest_key, config.ingest_key_file)
+        cursor = config.gateway_dir / "shipper" / "usage-cursor.json"
+        # The spool is opened by the collector, which repairs it first.
+        return UsageShipper(
+            config.spool_dir, cursor, target, lambda: None if self._spool is None else self._spool.durable
+        )
 
     async def _reopen_logs(self, session: aiohttp.ClientSession) -> None:
         with contextlib.suppress(aiohttp.ClientError, TimeoutError):

@@ -37,6 +37,12 @@ class Spool:
         segments = self.segments()
         self._segment = segments[-1] if segments else 1
         self._descriptor = self._open()
+        self._durable = self.position
+
+    @property
+    def durable(self) -> Position:
+        """The place up to which everything survives a crash: a reader goes no further."""
+        return self._durable
 
     def segments(self) -> list[int]:
         """List the numbers of all segments, oldest first."""
@@ -69,7 +75,8 @@ class Spool:
         except OSError:
             os.ftruncate(self._descriptor, before.length)
             raise
-        return self.position
+        self._durable = self.position
+        return self._durable
 
     def ids_after(self, position: Position | None) -> set[str]:
         """Read the ids of all lines behind a position (of everything, if None)."""

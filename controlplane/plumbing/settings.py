@@ -31,8 +31,13 @@ class Settings(BaseSettings):
     activator_port: int = 8083
     gateway_name: str = "gateway-1"
     gateway_domain: str = "rempart.localhost"
+    ingest_url: str = ""
+    ingest_key: SecretStr = SecretStr("")
+    ingest_key_file: Path | None = None
     database_pool_size: int = Field(default=10, ge=1, le=100)
     is_signup_open: bool = True
+    # Where VIES (or what speaks like it) is asked; empty: not connected, answers are recorded by hand.
+    vies_url: str = ""
     log_level: str = "INFO"
 
     @property

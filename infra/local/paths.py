@@ -95,6 +95,11 @@ class Layout:
         return self.root / "admin-key"
 
     @property
+    def producer_key_file(self) -> Path:
+        """The key with which the gateway and the operators report usage."""
+        return self.root / "producer-key"
+
+    @property
     def registry_file(self) -> Path:
         return self.run / "processes.json"
 

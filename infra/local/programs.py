@@ -71,7 +71,19 @@ def program_specs(layout: Layout, addresses: Addresses, secrets: LocalSecrets) -
     system = common | redis | pepper | {"REMPART_SYSTEM_DATABASE_URL": addresses.system_database_url}
     both = system | {"REMPART_DATABASE_URL": addresses.app_database_url}
     cluster = {"KUBECONFIG": str(addresses.kubeconfigs["rempart-controlplane"])}
-    seed = owner | both | {"REMPART_ADMIN_KEY_FILE": str(layout.admin_key_file)}
+    seed = (
+        owner
+        | both
+        | {
+            "REMPART_ADMIN_KEY_FILE": str(layout.admin_key_file),
+            "REMPART_PRODUCER_KEY_FILE": str(layout.producer_key_file),
+        }
+    )
+    # The file appears with the seed; those who report wait for it and for the API, and serve meanwhile.
+    ingest = {
+        "REMPART_INGEST_URL": f"http://127.0.0.1:{addresses.ports['api']}",
+        "REMPART_INGEST_KEY_FILE": str(layout.producer_key_file),
+    }
     seeded = ("seed", "redis")
     celled = (*seeded, "cluster-definitions-served", "cluster-roles")
     return [
@@ -110,8 +122,8 @@ def program_specs(layout: Layout, addresses: Addresses, secrets: LocalSecrets) -
             both | cluster,
             sign=probes.is_connected,
         ),
-        _operators(layout, addresses, common | redis),
-        *_gateway(layout, addresses, common | redis | pepper),
+        _operators(layout, addresses, common | redis | ingest),
+        *_gateway(layout, addresses, common | redis | pepper | ingest),
     ]
 
 

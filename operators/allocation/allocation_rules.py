@@ -43,6 +43,7 @@ class NodeFacts:
     sku: str
     gpu_total: int
     is_simulated: bool
+    datacenter: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,7 @@ class Interval:
     is_simulated: bool
     opened_at: datetime
     observed_at: datetime
+    datacenter: str = ""
 
     @property
     def gpu_id(self) -> str:
@@ -211,6 +213,7 @@ def _open(node: NodeFacts, pod: GpuPod, index: int, free_from: datetime | None, 
         is_simulated=node.is_simulated,
         opened_at=opened_at,
         observed_at=max(opened_at, now),
+        datacenter=node.datacenter,
     )
 
 

@@ -18,8 +18,11 @@ class RecordedEvent:
     phase: Phase
 
 
-def event_of(record: Record) -> dict[str, Any]:
-    """The CloudEvent of one record. Its id is deterministic, so that ingest drops a repeated one."""
+def event_of(record: Record, epoch: int = 0) -> dict[str, Any]:
+    """The CloudEvent of one record. Its id is deterministic, so that ingest drops a repeated one.
+
+    `epoch` is when its writer took over, in Unix seconds: of two writers the later one is believed.
+    """
     interval = record.interval
     return {
         "specversion": "1.0",
@@ -29,6 +32,7 @@ def event_of(record: Record) -> dict[str, Any]:
         "subject": interval.service_id,
         "time": _wire(interval.observed_at),
         "datacontenttype": "application/json",
+        "producerepoch": epoch,
         "data": {
             "tenant_id": interval.tenant_id,
             "project_id": interval.project_id,
@@ -39,6 +43,7 @@ def event_of(record: Record) -> dict[str, Any]:
             "gpu_index": interval.gpu_index,
             "gpu_id": interval.gpu_id,
             "sku": interval.sku,
+            "datacenter": interval.datacenter,
             "simulated": interval.is_simulated,
             "phase": record.phase.value,
             "opened_at": _wire(interval.opened_at),
@@ -67,6 +72,7 @@ def read_event(event: Mapping[str, Any]) -> RecordedEvent | None:
         is_simulated=data["simulated"],
         opened_at=datetime.fromisoformat(data["opened_at"]),
         observed_at=datetime.fromisoformat(data["observed_at"]),
+        datacenter=data.get("datacenter", ""),
     )
     return RecordedEvent(interval, Phase(data["phase"]))
 

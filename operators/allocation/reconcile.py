@@ -56,14 +56,22 @@ class AllocationLedger:
         self._closed_at: dict[str, dict[int, datetime]] = {}
         self._recovered_nodes: set[str] = set()
         self._appending = asyncio.Lock()
+        # Whoever took over later counts: the ingest does not believe an earlier writer about the time since.
+        self._epoch = 0
 
     @property
     def is_open(self) -> bool:
         return self._spool is not None
 
+    @property
+    def durable(self) -> tuple[int, int] | None:
+        """How far the spool may be shipped; None while another process writes it."""
+        return None if self._spool is None else self._spool.durable
+
     def open(self) -> None:
         """Take the spool and read back what was open. Errors: SpoolBusy, SpoolCorrupt, OSError."""
         assert self._spool is None
+        self._epoch = int(self._clock.now().timestamp())
         self._spool = Spool(self._directory, on_rotate=self._opening_beats)
         self._open, self._closed_at = {}, {}
         for event in self._spool.recover():
@@ -100,7 +108,7 @@ class AllocationLedger:
             )
             if records:
                 # fsync takes milliseconds on a good day: other reconciles go on meanwhile.
-                await asyncio.to_thread(self._spool.append, [event_of(record) for record in records])
+                await asyncio.to_thread(self._spool.append, [event_of(each, self._epoch) for each in records])
             for record in records:
                 self._apply(record.interval, record.phase)
             self._recovered_nodes.discard(name)
@@ -119,7 +127,7 @@ class AllocationLedger:
     def _opening_beats(self) -> Sequence[JsonObject]:
         """A segment begins with a beat of everything open, so that older segments may go."""
         every = [each for intervals in self._open.values() for each in intervals.values()]
-        return [event_of(record) for record in beat_all(every, self._clock.now())]
+        return [event_of(record, self._epoch) for record in beat_all(every, self._clock.now())]
 
 
 class AllocationReconciler:

@@ -60,11 +60,17 @@ class Spool:
         directory.mkdir(parents=True, exist_ok=True)
         self._lock = _lock(directory / "writer.lock")
         segments = list_segments(directory)
-        self._number = _number(segments[-1]) if segments else 1
+        self._number = segment_number(segments[-1]) if segments else 1
         path = segments[-1] if segments else directory / _name(1)
         if segments:
             repair_tail(path)
         self._file = _open_append(path)
+        self._durable = (self._number, self._file.tell())
+
+    @property
+    def durable(self) -> tuple[int, int]:
+        """(segment, bytes) up to which everything survives a crash: readers go no further."""
+        return self._durable
 
     def append(self, records: Sequence[JsonObject]) -> None:
         """Write the records and return when they are on disk. All or a prefix survives a crash."""
@@ -105,6 +111,7 @@ class Spool:
             self._file.write(b"".join(lines))
             self._file.flush()
             os.fsync(self._file.fileno())
+            self._durable = (self._number, self._file.tell())
         except OSError:
             # A half-written line must not be followed by a good one: it would no longer be the tail.
             self._reopen_at(start)
@@ -118,7 +125,7 @@ class Spool:
 
 def list_segments(directory: Path) -> list[Path]:
     """All segments, oldest first."""
-    return sorted(directory.glob(f"*{_SUFFIX}"), key=_number)
+    return sorted(directory.glob(f"*{_SUFFIX}"), key=segment_number)
 
 
 def read_segment(path: Path) -> Iterator[JsonObject]:
@@ -183,5 +190,6 @@ def _name(number: int) -> str:
     return f"{number:012d}{_SUFFIX}"
 
 
-def _number(path: Path) -> int:
+def segment_number(path: Path) -> int:
+    """The number in a segment's name."""
     return int(path.name.removesuffix(_SUFFIX))

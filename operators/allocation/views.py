@@ -55,6 +55,7 @@ def observe_node(raw: Mapping[str, Any], default_cell: str) -> NodeFacts:
         sku=labels.get("rempart.eu/accelerator", ""),
         gpu_total=_whole((status.get("capacity") or {}).get(GPU_RESOURCE)),
         is_simulated=labels.get("rempart.eu/simulated") == "true",
+        datacenter=labels.get("rempart.eu/datacenter", ""),
     )
 
 

@@ -10,6 +10,7 @@ from operators.allocation.reconcile import (
     node_of_pod,
     run_ledger,
 )
+from operators.allocation.shipper import AllocationShipper
 from operators.allocation.views import LABEL_TENANT
 from operators.lib.controller import Controller
 from operators.lib.manager import Manager
@@ -19,7 +20,7 @@ SPOOL = "allocation"
 
 
 def setup(manager: Manager) -> None:
-    """Register the stores, the controller and the spool (`<state dir>/spool/allocation`).
+    """Register the stores, the controller, the spool (`<state dir>/spool/allocation`) and its shipper.
 
     Call before `manager.run`.
     """
@@ -32,3 +33,13 @@ def setup(manager: Manager) -> None:
     manager.add_runnable(
         "allocation-spool", lambda: run_ledger(ledger, lambda node: controller.enqueue(ObjectKey("", node)))
     )
+    settings = manager.settings
+    if settings.ingest_url:
+        shipper = AllocationShipper(
+            settings.state_dir / "spool" / SPOOL,
+            settings.state_dir / "shipper",
+            settings.ingest_url,
+            settings.read_ingest_key,
+            lambda: ledger.durable,
+        )
+        manager.add_runnable("allocation-shipper", shipper.run)

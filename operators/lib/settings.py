@@ -3,7 +3,7 @@
 import os
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
@@ -24,6 +24,19 @@ class OperatorSettings:
     qps: float
     workers: int
     is_leader_election_on: bool
+    # Where allocations are shipped to; without an address they stay in the spool.
+    ingest_url: str = ""
+    ingest_key: str = field(repr=False, default="")
+    ingest_key_file: Path | None = None
+
+    def read_ingest_key(self) -> str:
+        """The producer's key, "" while there is none: its file may appear later, or hold a new key."""
+        if self.ingest_key or self.ingest_key_file is None:
+            return self.ingest_key
+        try:
+            return self.ingest_key_file.read_text(encoding="ascii").strip()
+        except FileNotFoundError:
+            return ""
 
 
 class InvalidSettings(ValueError):
@@ -41,6 +54,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> OperatorSettings:
     """The settings of this process. Errors: InvalidSettings names the variable, never its value."""
     environ = os.environ if environ is None else environ
     hosts = environ.get("REMPART_PROCESS_HOSTS_DIR", "")
+    key_file = environ.get("REMPART_INGEST_KEY_FILE", "")
     environment = environ.get("REMPART_ENVIRONMENT", "") or "production"
     if environment not in ("local", "production"):
         raise InvalidSettings("REMPART_ENVIRONMENT must be local or production")
@@ -62,4 +76,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> OperatorSettings:
         qps=float(_whole(environ, "REMPART_OPERATOR_QPS", 300, 1, 10_000)),
         workers=_whole(environ, "REMPART_OPERATOR_WORKERS", 16, 1, 256),
         is_leader_election_on=election == "true",
+        ingest_url=environ.get("REMPART_INGEST_URL", ""),
+        ingest_key=environ.get("REMPART_INGEST_KEY", ""),
+        ingest_key_file=Path(key_file) if key_file else None,
     )

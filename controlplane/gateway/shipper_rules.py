@@ -1,0 +1,54 @@
+"""What to do with an answer of the usage ingest. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+import orjson
+
+# Answers that say: these events, as they are, will never be taken.
+_REFUSALS = frozenset({400, 413, 422})
+_TAKEN = frozenset({"accepted", "duplicate"})
+
+
+class Step(Enum):
+    """ADVANCE: all events are settled. SPLIT: the batch is refused as one, so find the event. WAIT: again later."""
+
+    ADVANCE = "advance"
+    SPLIT = "split"
+    WAIT = "wait"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """`aside` holds (index, reason) of events that were not taken: a person looks at them."""
+
+    step: Step
+    aside: tuple[tuple[int, str], ...] = ()
+    reason: str = ""
+
+
+def decide_next(status: int, body: bytes, count: int) -> Decision:
+    """Decide from the answer to `count` events. Only an answer that settles each of them moves the cursor."""
+    if status == 200:
+        return _read_results(body, count)
+    if status in _REFUSALS:
+        if count > 1:
+            return Decision(Step.SPLIT, reason=f"answered {status}")
+        return Decision(Step.ADVANCE, ((0, f"answered {status}"),))
+    return Decision(Step.WAIT, reason=f"answered {status}")
+
+
+def _read_results(body: bytes, count: int) -> Decision:
+    try:
+        results = orjson.loads(body)["results"]
+        settled = [(str(item["result"]), str(item["reason"] or "")) for item in results]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return Decision(Step.WAIT, reason="the answer is not one of ours")
+    if len(settled) != count:
+        return Decision(Step.WAIT, reason="the answer does not settle every event")
+    aside = tuple(
+        (at, f"{result}: {why}") for at, (result, why) in enumerate(settled) if result not in _TAKEN
+    )
+    return Decision(Step.ADVANCE, aside)
