@@ -14,7 +14,12 @@ from controlplane.identity.api import router as identity_router
 from controlplane.identity.api_signup import admin_router as admin_signup_router
 from controlplane.identity.api_signup import public_router as signup_router
 from controlplane.identity.service import require
+from controlplane.invoicing.api import admin_router as admin_invoicing_router
+from controlplane.invoicing.api import router as invoicing_router
+from controlplane.ledger.api import router as ledger_router
 from controlplane.metering.api import router as metering_router
+from controlplane.rating.api import router as rating_router
+from controlplane.rating.api_admin import router as rating_admin_router
 from controlplane.sovereignty.api import router as sovereignty_router
 from controlplane.tenancy.api import make_router as make_tenancy_router
 from controlplane.tenancy.api_admin import make_admin_router as make_admin_tenancy_router
@@ -33,5 +38,10 @@ ROUTERS: tuple[APIRouter, ...] = (
     catalogue_router,
     deployments_router,
     metering_router,
+    invoicing_router,
+    admin_invoicing_router,
+    rating_router,
+    rating_admin_router,
+    ledger_router,
     clock_router,
 )

@@ -1,4 +1,5 @@
-"""Make the platform operator's key: `python -m controlplane.entrypoints.seed --admin-key-file PATH`.
+"""Make the platform operator's key: `python -m controlplane.entrypoints.seed --admin-key-file PATH`; and, with
+`--producer-key-file PATH`, the key with which gateways and operators report usage and can do nothing else.
 
 Safe to run again, at any point: the file is the truth. Without it, a key is made and written (mode 0600); then
 the key is registered unless the database knows it. Nothing of the key is printed.
@@ -16,30 +17,42 @@ from pathlib import Path
 from controlplane.catalogue import service as catalogue
 from controlplane.identity import key_rules
 from controlplane.identity import service as identity
-from controlplane.identity.domain import KeyKind
+from controlplane.identity.domain import KeyKind, Role
+from controlplane.invoicing import service as invoicing
 from controlplane.kernel.errors import RempartError
 from controlplane.plumbing.database import Database
 from controlplane.plumbing.settings import Settings, load_settings
+from controlplane.rating import service as rating
 
 FILE_VARIABLE = "REMPART_ADMIN_KEY_FILE"
+PRODUCER_FILE_VARIABLE = "REMPART_PRODUCER_KEY_FILE"
 # A key has 53 characters; a larger file is something else, and is not read into memory.
 FILE_BYTES_MAX = 256
 
 
-def seed(settings: Settings, database: Database, path: Path) -> bool:
+def seed(settings: Settings, database: Database, path: Path, producer_path: Path | None = None) -> bool:
     """Return True when the key was registered now, False when all was in place.
 
     Errors: InvalidInput when the file holds no operator key, Conflict when its key was revoked.
     """
+    key = _ensure_key(settings, path)
+    producer_key = None if producer_path is None else _ensure_key(settings, producer_path)
+    with database.system() as uow:
+        catalogue.seed(uow)
+        invoicing.ensure_seller(uow)
+        rating.seed(uow)
+        if producer_key is not None:
+            identity.register_operator_key(uow, producer_key, settings.pepper, Role.PRODUCER)
+        return identity.register_operator_key(uow, key, settings.pepper)
+
+
+def _ensure_key(settings: Settings, path: Path) -> str:
     if not path.exists():
         environment = "live" if settings.environment == "production" else "local"
         random = secrets.token_bytes(key_rules.RANDOM_BYTES)
         write_key(path, key_rules.build_key(KeyKind.ADM, environment, random))
     with path.open(encoding="utf-8") as stream:
-        key = stream.read(FILE_BYTES_MAX).strip()
-    with database.system() as uow:
-        catalogue.seed(uow)
-        return identity.register_operator_key(uow, key, settings.pepper)
+        return stream.read(FILE_BYTES_MAX).strip()
 
 
 def write_key(path: Path, key: str) -> None:
@@ -70,11 +83,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         required=not given_by_environment,
         help=f"where the key stands or is written (default: {FILE_VARIABLE})",
     )
-    path: Path = parser.parse_args(arguments).admin_key_file
+    producer_file = os.environ.get(PRODUCER_FILE_VARIABLE)
+    parser.add_argument(
+        "--producer-key-file",
+        type=Path,
+        default=Path(producer_file) if producer_file else None,
+        help=f"where the usage producers' key stands or is written (default: {PRODUCER_FILE_VARIABLE}, or none)",
+    )
+    chosen = parser.parse_args(arguments)
+    path: Path = chosen.admin_key_file
     settings = load_settings()
     database = Database(settings)
     try:
-        is_new = seed(settings, database, path)
+        is_new = seed(settings, database, path, chosen.producer_key_file)
     except RempartError as err:
         sys.stderr.write(f"{path}: {err.message}\n")
         return 1

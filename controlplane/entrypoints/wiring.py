@@ -5,6 +5,7 @@ from __future__ import annotations
 from controlplane.capacity import tasks as capacity
 from controlplane.deployments import tasks as deployments
 from controlplane.identity import tasks as identity
+from controlplane.invoicing import tasks as invoicing
 from controlplane.metering import tasks as metering
 from controlplane.plumbing.cluster import Clusters
 from controlplane.plumbing.consumers import Consumer, Consumers
@@ -13,6 +14,7 @@ from controlplane.plumbing.database import Database
 from controlplane.plumbing.redis import connect
 from controlplane.plumbing.schedule import Tick
 from controlplane.plumbing.settings import Settings
+from controlplane.rating import tasks as rating
 from controlplane.sovereignty import tasks as sovereignty
 
 
@@ -32,6 +34,8 @@ def all_consumers(context: Context) -> Consumers:
         *capacity.consumers(context),
         *deployments.consumers(context),
         *metering.consumers(context),
+        *rating.consumers(context),
+        *invoicing.consumers(context),
     ]
     return Consumers(consumers)
 
@@ -43,4 +47,6 @@ def all_ticks() -> tuple[Tick, ...]:
         *capacity.TICKS,
         *deployments.TICKS,
         *metering.TICKS,
+        *rating.TICKS,
+        *invoicing.TICKS,
     )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Final
 
 from controlplane.invoicing.domain import (
@@ -72,14 +74,26 @@ def make_buyer(party: BillingParty) -> Buyer:
     )
 
 
-def make_lines(rated: Sequence[RatedLine]) -> tuple[InvoiceLine, ...]:
-    """Number rated lines as BG-25; a free line (nothing used, nothing due) is left out."""
+def make_lines(
+    rated: Sequence[RatedLine], originals: Mapping[datetime, Preceding] = MappingProxyType({})
+) -> tuple[InvoiceLine, ...]:
+    """Number rated lines as BG-25; a line without quantity is left out.
+
+    `originals` tells which invoice billed a corrected period, by the period's start: its number and date are printed.
+    """
     kept = [line for line in rated if line.quantity != 0]
-    return tuple(_make_line(position, line) for position, line in enumerate(kept, start=1))
+    return tuple(
+        _make_line(position, line, originals.get(line.charge_period.start))
+        for position, line in enumerate(kept, start=1)
+    )
 
 
-def _make_line(position: int, line: RatedLine) -> InvoiceLine:
-    correction = " (régularisation d'une période antérieure)" if line.is_correction else ""
+def _make_line(position: int, line: RatedLine, original: Preceding | None) -> InvoiceLine:
+    correction = ""
+    if line.is_correction:
+        correction = " (régularisation d'une période antérieure)"
+        if original is not None:
+            correction = f" (régularisation de la facture {original.number} du {original.issued_on:%d/%m/%Y})"
     return InvoiceLine(
         position=position,
         sku=line.sku,
@@ -145,6 +159,8 @@ def complete_draft(
     party: BillingParty,
     vat: VatTreatment,
     rated: RatedPeriod,
+    corrections: Sequence[RatedPeriod] = (),
+    originals: Mapping[datetime, Preceding] = MappingProxyType({}),
 ) -> Invoice:
     """Fill a draft from its facts; `hold` says why it cannot be issued, or is None."""
     bare = replace(
@@ -158,7 +174,8 @@ def complete_draft(
     allowances = make_allowances(rated.credits)
     if isinstance(allowances, Hold):
         return replace(bare, hold=allowances)
-    return check_draft(_with_amounts(bare, make_lines(rated.lines), allowances, vat, seller))
+    billed = [line for part in (rated, *corrections) for line in part.lines]
+    return check_draft(_with_amounts(bare, make_lines(billed, originals), allowances, vat, seller))
 
 
 def _with_amounts(

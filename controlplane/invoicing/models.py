@@ -99,6 +99,18 @@ class InvoiceLineRow(Base):
     credited_position: Mapped[int | None] = mapped_column(Integer)
 
 
+class PeriodCloseRow(Base):
+    """A month that was closed for a tenant; `invoice_id` is None when nothing was used."""
+
+    __tablename__ = "period_close"
+
+    tenant_id: Mapped[TenantId] = mapped_column(IdType(TenantId), primary_key=True)
+    period_start: Mapped[datetime] = mapped_column(DateTime(timezone=True), primary_key=True)
+    period_end: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    invoice_id: Mapped[InvoiceId | None] = mapped_column(IdType(InvoiceId))
+    closed_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
 class VatCheckRow(Base):
     __tablename__ = "vat_id_check"
 

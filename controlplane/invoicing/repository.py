@@ -28,7 +28,14 @@ from controlplane.invoicing.mapping import (
     to_line_columns,
     to_seller,
 )
-from controlplane.invoicing.models import InvoiceLineRow, InvoiceRow, SellerRow, SeriesRow, VatCheckRow
+from controlplane.invoicing.models import (
+    InvoiceLineRow,
+    InvoiceRow,
+    PeriodCloseRow,
+    SellerRow,
+    SeriesRow,
+    VatCheckRow,
+)
 from controlplane.invoicing.numbering_rules import SeriesState
 from controlplane.kernel.ids import TenantId
 from controlplane.kernel.period import Period
@@ -143,6 +150,34 @@ def find_period_invoice(uow: UnitOfWork, tenant_id: TenantId, period: Period) ->
         )
     ).one_or_none()
     return None if row is None else _read(uow, [row])[0]
+
+
+def is_period_closed(uow: UnitOfWork, tenant_id: TenantId, period: Period) -> bool:
+    return uow.session.get(PeriodCloseRow, (tenant_id, period.start)) is not None
+
+
+def add_period_close(
+    uow: UnitOfWork, tenant_id: TenantId, period: Period, invoice_id: InvoiceId | None
+) -> None:
+    """Remember that a month was closed, also when nothing was used in it."""
+    uow.session.add(
+        PeriodCloseRow(
+            tenant_id=tenant_id,
+            period_start=period.start,
+            period_end=period.end,
+            invoice_id=invoice_id,
+            closed_at=uow.now,
+        )
+    )
+    uow.session.flush()
+
+
+def list_closed_tenants(uow: UnitOfWork, period: Period) -> set[TenantId]:
+    return set(
+        uow.session.scalars(
+            select(PeriodCloseRow.tenant_id).where(PeriodCloseRow.period_start == period.start)
+        )
+    )
 
 
 def list_invoices(

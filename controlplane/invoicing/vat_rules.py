@@ -23,6 +23,7 @@ from controlplane.invoicing.vat_data import (
     VatRow,
 )
 from controlplane.kernel.jurisdiction import EU
+from controlplane.kernel.period import PARIS, Period
 from controlplane.tenancy.domain import BillingParty
 from controlplane.tenancy.party_rules import is_valid_siren
 
@@ -70,6 +71,11 @@ def decide_vat(
         flow=row.flow,
         source=row.source,
     )
+
+
+def supply_day(period: Period) -> date:
+    """The day whose VAT row applies to a month of usage: its last."""
+    return period.end.astimezone(PARIS).date() - timedelta(days=1)
 
 
 def needs_vies(party: BillingParty) -> bool:

@@ -1,0 +1,203 @@
+"""Issue: the one transaction in which a document gets its number, its entry in the books, and its finality."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from controlplane.audit import service as audit
+from controlplane.invoicing import repository
+from controlplane.invoicing.domain import (
+    TRANSITIONS,
+    Hold,
+    Invoice,
+    InvoiceId,
+    InvoiceKind,
+    InvoiceState,
+    InvoiceTrigger,
+    VatTreatment,
+)
+from controlplane.invoicing.events import InvoiceIssued
+from controlplane.invoicing.mentions_rules import missing_mentions
+from controlplane.invoicing.numbering_rules import next_in_series
+from controlplane.invoicing.posting_rules import make_entry
+from controlplane.invoicing.terms_rules import due_on
+from controlplane.invoicing.totals_rules import check_lines, check_totals
+from controlplane.invoicing.vat_rules import decide_vat, supply_day
+from controlplane.kernel.errors import Conflict, InvalidInput, NotFound
+from controlplane.kernel.ids import TenantId
+from controlplane.kernel.period import PARIS, Period
+from controlplane.ledger import service as ledger
+from controlplane.metering import service as metering
+from controlplane.metering.domain import FrozenPeriod
+from controlplane.plumbing.database import UnitOfWork
+from controlplane.rating import service as rating
+from controlplane.rating.domain import RatedPeriod
+from controlplane.tenancy import service as tenancy
+
+_REASON_LENGTH_MAX: Final = 300
+
+
+def issue(uow: UnitOfWork, invoice_id: InvoiceId, *, actor: str = "system:invoicing") -> Invoice:
+    """Issue a READY document: number, dates, state, books, audit, event, all or nothing.
+
+    Issuing again returns the same invoice. When the VAT proof no longer holds, the document becomes HELD instead.
+    Errors: IllegalTransition when it is not READY, InvalidInput when a mandatory mention is missing; then no number
+    is used.
+    """
+    known = repository.find_invoice(uow, invoice_id)
+    if known is None:
+        raise NotFound(f"There is no invoice {invoice_id}.")
+    repository.lock_billing(uow, known.tenant_id)
+    invoice = repository.find_invoice(uow, invoice_id, is_locked=True)
+    assert invoice is not None
+    if invoice.state is InvoiceState.ISSUED:
+        return invoice
+    next_state = TRANSITIONS.next(invoice.state, InvoiceTrigger.ISSUE)
+    hold = _find_hold(uow, invoice)
+    if hold is not None:
+        return _hold(uow, invoice, hold)
+    issued = _number(uow, replace(invoice, state=next_state, version=invoice.version + 1, updated_at=uow.now))
+    entry = make_entry(issued)
+    if entry is not None:
+        ledger.post(uow, entry)
+    _announce(uow, issued, actor)
+    return issued
+
+
+def rate_all(
+    uow: UnitOfWork, tenant_id: TenantId, period: Period, frozen: FrozenPeriod
+) -> tuple[RatedPeriod, ...]:
+    """A month's rating up to its freeze, and after it the corrections of months that were billed before."""
+    cutoff = frozen.cutoff_batch_id
+    return (
+        rating.rate_period(uow, tenant_id, period, cutoff),
+        *rating.rate_corrections(uow, tenant_id, cutoff),
+    )
+
+
+def hash_all(rated: Sequence[RatedPeriod]) -> str:
+    """One text for all parts of a bill: equal exactly when every part is."""
+    return "+".join(part.rating_hash for part in rated if part.lines)
+
+
+def _book(uow: UnitOfWork, invoice: Invoice) -> Hold | None:
+    """Tell rating what is billed now; a Hold when the bill would be another one than the draft's."""
+    frozen = metering.find_frozen_period(uow, invoice.tenant_id, invoice.period)
+    if frozen is None:
+        return Hold("not_frozen", "The period is not frozen: close it first.")
+    rated = rate_all(uow, invoice.tenant_id, invoice.period, frozen)
+    if hash_all(rated) != invoice.provenance.get("rating_hash"):
+        return Hold("rating_changed", "Prices, credits or usage changed since the draft: draft it again.")
+    for part in rated:
+        if part.lines:
+            rating.book_period(uow, part)
+    return None
+
+
+def _find_hold(uow: UnitOfWork, invoice: Invoice) -> Hold | None:
+    """Look again at what may have changed since the draft: seller, customer, VAT proof, rating; and book the rating.
+
+    Rating is booked last: nothing that holds the document comes after it.
+    """
+    if invoice.kind is InvoiceKind.CREDIT_NOTE:
+        return None
+    seller = repository.find_seller(uow)
+    if seller is None or seller[0] != invoice.seller:
+        return Hold("seller_changed", "The seller's facts changed since the draft: draft it again.")
+    party = tenancy.get_tenant(uow, invoice.tenant_id).billing_party
+    answer = None
+    if party.vat_id is not None:
+        answer = repository.find_newest_vat_check(uow, invoice.tenant_id, party.vat_id)
+    assert invoice.vat is not None
+    found = decide_vat(party, answer, supply_day(invoice.period), uow.now)
+    if isinstance(found, Hold):
+        return found
+    if not _is_same_treatment(found, invoice.vat):
+        return Hold("customer_changed", "The customer's facts changed since the draft: draft it again.")
+    return _book(uow, invoice)
+
+
+def _is_same_treatment(found: VatTreatment, drafted: VatTreatment) -> bool:
+    return (found.case, found.category, found.rate) == (drafted.case, drafted.category, drafted.rate)
+
+
+def _hold(uow: UnitOfWork, invoice: Invoice, hold: Hold) -> Invoice:
+    held = replace(
+        invoice,
+        state=TRANSITIONS.next(invoice.state, InvoiceTrigger.HOLD),
+        hold=hold,
+        version=invoice.version + 1,
+        updated_at=uow.now,
+    )
+    repository.save_invoice(uow, held)
+    return held
+
+
+def _number(uow: UnitOfWork, invoice: Invoice) -> Invoice:
+    """Take the next number and write the issue; the checks run on what is written, before it is."""
+    assert invoice.seller is not None
+    today = uow.now.astimezone(PARIS).date()
+    # The number is taken inside this transaction, from a locked row: a rollback leaves no gap (242 nonies A I-7°).
+    series = repository.lock_series(uow, invoice.seller.number_prefix, today.year)
+    taken, number = next_in_series(series, today)
+    issued = replace(
+        invoice,
+        number=number,
+        issued_on=today,
+        issued_at=uow.now,
+        due_on=due_on(today, invoice.seller.payment_days),
+        hold=None,
+    )
+    check_issuable(issued)
+    repository.save_series(uow, taken)
+    repository.save_invoice(uow, issued, series=taken)
+    return issued
+
+
+def check_issuable(invoice: Invoice) -> None:
+    """Refuse what would be unlawful; InvalidInput names the missing mentions."""
+    check_lines(invoice.lines, invoice.currency)
+    check_totals(invoice.lines, invoice.allowances, invoice.breakdown, invoice.totals)
+    missing = missing_mentions(invoice, is_numbered=True)
+    if missing:
+        named = "; ".join(f"{mention.id} ({mention.source})" for mention in missing)
+        raise InvalidInput(f"The invoice cannot be issued, these mentions are missing: {named}.")
+
+
+def _announce(uow: UnitOfWork, issued: Invoice, actor: str) -> None:
+    assert issued.number is not None
+    noun = "credit_note" if issued.kind is InvoiceKind.CREDIT_NOTE else "invoice"
+    audit.record(
+        uow, tenant_id=issued.tenant_id, actor=actor, action=f"{noun}.issued", target=str(issued.id),
+        detail={"number": issued.number, "gross_minor": issued.totals.gross_minor},
+    )  # fmt: skip
+    uow.emit(
+        InvoiceIssued(
+            tenant_id=issued.tenant_id,
+            invoice_id=issued.id,
+            number=issued.number,
+            kind=issued.kind,
+            gross_minor=issued.totals.gross_minor,
+            currency=issued.currency,
+        )
+    )
+
+
+def fail_issue(uow: UnitOfWork, invoice_id: InvoiceId, reason: str) -> Invoice:
+    """Record that issuing was refused, in a transaction of its own after the refused one; can be tried again."""
+    invoice = repository.find_invoice(uow, invoice_id, is_locked=True)
+    if invoice is None:
+        raise NotFound(f"There is no invoice {invoice_id}.")
+    if invoice.state is not InvoiceState.READY:
+        raise Conflict("Only a ready invoice can fail to be issued.")
+    failed = replace(
+        invoice,
+        state=TRANSITIONS.next(invoice.state, InvoiceTrigger.FAIL),
+        hold=Hold("issue_failed", reason[:_REASON_LENGTH_MAX]),
+        version=invoice.version + 1,
+        updated_at=uow.now,
+    )
+    repository.save_invoice(uow, failed)
+    return failed

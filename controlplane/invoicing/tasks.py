@@ -1,0 +1,117 @@
+"""Background work of invoicing: ask VIES, close ended months, try again what is held."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+import structlog
+
+from controlplane.invoicing import service
+from controlplane.invoicing.domain import InvoiceId, InvoiceState
+from controlplane.invoicing.vies import NullVatIdChecker, RestVatIdChecker, VatIdChecker
+from controlplane.kernel.errors import RempartError
+from controlplane.kernel.ids import TenantId
+from controlplane.kernel.period import PARIS, Period
+from controlplane.plumbing.consumers import Consumer, Event
+from controlplane.plumbing.context import Context
+from controlplane.plumbing.database import Database
+from controlplane.plumbing.schedule import Tick
+
+log = structlog.get_logger()
+
+# A held invoice waits for a register or a person: asking more often would help neither.
+RETRY_SECONDS: Final = 600
+CLOSE_SECONDS: Final = 3600
+TICKS = (Tick("invoicing.retry_held", RETRY_SECONDS), Tick("invoicing.close_months", CLOSE_SECONDS))
+# Gateways and cells deliver what they spooled before the month is frozen; what comes later is a correction.
+CLOSE_GRACE: Final = timedelta(hours=6)
+BATCH: Final = 200
+ACTOR: Final = "system:invoicing"
+
+
+def make_checker(url: str, database: Database) -> VatIdChecker:
+    """The checker at `REMPART_VIES_URL`; none is set: EU invoices wait for an answer recorded by hand."""
+    if not url:
+        return NullVatIdChecker()
+    with database.system(is_read_only=True) as uow:
+        seller, _ = service.get_seller(uow)
+    return RestVatIdChecker(url, seller.vat_id)
+
+
+def consumers(context: Context) -> tuple[Consumer, ...]:
+    database = context.database
+
+    def ask_vies(event: Event) -> None:
+        assert event.tenant_id is not None
+        check_vat_id(
+            database,
+            make_checker(context.settings.vies_url, database),
+            event.tenant_id,
+            event.payload["vat_id"],
+        )
+
+    def retry(_: Event) -> None:
+        retry_waiting(database)
+
+    def close(_: Event) -> None:
+        close_ended_months(database)
+
+    return (
+        Consumer("invoicing.ask_vies", frozenset({"vat_check.wanted"}), effect=ask_vies),
+        Consumer("invoicing.retry_held", frozenset({TICKS[0].topic, "vat_check.recorded"}), effect=retry),
+        Consumer("invoicing.close_months", frozenset({TICKS[1].topic}), effect=close),
+    )
+
+
+def check_vat_id(database: Database, checker: VatIdChecker, tenant_id: TenantId, vat_id: str) -> None:
+    """Ask outside any transaction, then record what was answered."""
+    with database.system(tenant_id, is_read_only=True) as uow:
+        now = uow.now
+    answer = checker.check(vat_id, now)
+    with database.system(tenant_id) as uow:
+        service.record_vat_answer(uow, tenant_id, answer, actor=ACTOR)
+
+
+def retry_waiting(database: Database) -> int:
+    """Try each waiting document once, each in a transaction of its own; return how many are issued now."""
+    with database.system(is_read_only=True) as uow:
+        waiting = service.list_waiting(uow, BATCH)
+    done = 0
+    for invoice_id in waiting:
+        try:
+            with database.system() as uow:
+                invoice = service.get_invoice(uow, invoice_id, None)
+                if invoice.state is InvoiceState.READY:
+                    invoice = service.issue(uow, invoice_id, actor=ACTOR)
+                else:
+                    invoice = service.retry_invoice(uow, invoice_id, actor=ACTOR)
+                done += invoice.is_issued
+        except RempartError as err:
+            log.warning("invoice_not_issued", invoice_id=str(invoice_id), code=err.code, reason=err.message)
+            _note_failure(database, invoice_id, err)
+    return done
+
+
+def _note_failure(database: Database, invoice_id: InvoiceId, err: RempartError) -> None:
+    with database.system() as uow:
+        invoice = service.get_invoice(uow, invoice_id, None)
+        if invoice.state is InvoiceState.READY:
+            service.fail_issue(uow, invoice_id, err.message)
+
+
+def close_ended_months(database: Database) -> int:
+    """Close the month that ended last for every tenant that is not closed yet; return how many were closed."""
+    with database.system(is_read_only=True) as uow:
+        ended = Period.month_of(uow.now - CLOSE_GRACE, PARIS).start - timedelta(microseconds=1)
+        period = Period.month_of(ended, PARIS)
+        tenants = service.list_unclosed_tenants(uow, period)
+    for tenant_id in tenants:
+        try:
+            with database.system(tenant_id) as uow:
+                service.freeze_period(uow, tenant_id, period)
+            with database.system(tenant_id) as uow:
+                service.close_period(uow, tenant_id, period, actor=ACTOR)
+        except RempartError as err:
+            log.warning("month_not_closed", tenant_id=str(tenant_id), code=err.code, reason=err.message)
+    return len(tenants)
