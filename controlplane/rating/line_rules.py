@@ -175,18 +175,16 @@ def correct(now: Iterable[RatedLine], booked: Iterable[RatedLine]) -> tuple[Rate
     """What a period rated again comes to, less what was booked for it: one line for each charge that differs.
 
     The whole period is rated again because late usage moves what lies above it in the tiers (metering.md §3.4).
-    exact(booked) + exact(corrections) = exact(now); each correction is rounded once, as every line is.
+    exact(booked) + exact(corrections) = exact(now); each correction is rounded once, as every line is. A line whose
+    quantity stays is not touched, even if its services would share it otherwise now.
     """
     rated = _sum_by_key(now)
     before = _sum_by_key(booked)
-    corrections = []
-    for key in sorted(rated.keys() | before.keys()):
-        line = (rated.get(key) or before[key])[0]
-        quantity, amount, shares = _minus(rated.get(key), before.get(key))
-        if quantity == 0 and amount == 0:
-            continue
-        corrections.append(_correction(line, quantity, amount, shares))
-    return tuple(corrections)
+    found = (
+        _difference((rated.get(key) or before[key])[0], rated.get(key), before.get(key))
+        for key in sorted(rated.keys() | before.keys())
+    )
+    return tuple(line for line in found if line is not None)
 
 
 _Sums = tuple[RatedLine, Decimal, Decimal, dict[tuple[str | None, str | None], tuple[Decimal, Decimal]]]
@@ -206,36 +204,67 @@ def _sum_by_key(lines: Iterable[RatedLine]) -> Mapping[LineKey, _Sums]:
     return found
 
 
-def _minus(now: _Sums | None, before: _Sums | None) -> tuple[Decimal, Decimal, tuple[Share, ...]]:
-    zero = (Decimal(0), Decimal(0))
-    left: dict[tuple[str | None, str | None], tuple[Decimal, Decimal]] = {} if now is None else now[3]
-    right: dict[tuple[str | None, str | None], tuple[Decimal, Decimal]] = {} if before is None else before[3]
-    shares = []
-    for at in sorted(left.keys() | right.keys(), key=lambda pair: (pair[0] or "", pair[1] or "")):
-        quantity = left.get(at, zero)[0] - right.get(at, zero)[0]
-        amount = left.get(at, zero)[1] - right.get(at, zero)[1]
-        if quantity or amount:
-            shares.append(Share(*at, quantity, amount))
-    totals = [zero if sums is None else (sums[1], sums[2]) for sums in (now, before)]
-    return totals[0][0] - totals[1][0], totals[0][1] - totals[1][1], tuple(shares)
+_ZERO: Final = (Decimal(0), Decimal(0))
 
 
-def _correction(line: RatedLine, quantity: Decimal, amount: Decimal, shares: tuple[Share, ...]) -> RatedLine:
-    is_top_up = line.sku == TRUE_UP_SKU
-    if is_top_up:
+def _difference(line: RatedLine, now: _Sums | None, before: _Sums | None) -> RatedLine | None:
+    """The line that brings what was billed to what it comes to now; None when nothing is missing."""
+    had, has = ((_ZERO if sums is None else (sums[1], sums[2])) for sums in (before, now))
+    quantity, amount = has[0] - had[0], has[1] - had[1]
+    if quantity == 0 and amount == 0:
+        return None
+    if line.sku == TRUE_UP_SKU:
         # One unit of the difference: a price is never below zero, so the quantity carries the sign.
         quantity, price = Decimal(1 if amount > 0 else -1), abs(amount)
         line = replace(line, unit_price=price, list_unit_price=price)
     net_minor = pricers.round_minor(amount)
-    step = pricers.amount_step(quantity, line.unit_price, line.price_base_quantity, amount)
+    shares = _share_differences(now, before)
+    steps = tuple(
+        Step(StepKind.CORRECT, {"now": pricers.text(a), "before": pricers.text(b)}, pricers.text(a - b))
+        for a, b in zip(has, had, strict=True)
+    )
     return replace(
         line,
         quantity=quantity,
         exact_amount=amount,
         net_minor=net_minor,
-        calculation=(step, round_step(amount, net_minor)),
+        calculation=(*steps, round_step(amount, net_minor)),
         is_correction=True,
         shares=shares,
         project_id=shares[0].project_id if len({share.project_id for share in shares}) == 1 else None,
         service_id=shares[0].service_id if len({share.service_id for share in shares}) == 1 else None,
     )
+
+
+def _share_differences(now: _Sums | None, before: _Sums | None) -> tuple[Share, ...]:
+    left, right = ({} if sums is None else sums[3] for sums in (now, before))
+    shares = []
+    for at in sorted(left.keys() | right.keys(), key=lambda pair: (pair[0] or "", pair[1] or "")):
+        quantity = left.get(at, _ZERO)[0] - right.get(at, _ZERO)[0]
+        amount = left.get(at, _ZERO)[1] - right.get(at, _ZERO)[1]
+        if quantity or amount:
+            shares.append(Share(*at, quantity, amount))
+    return tuple(shares)
+
+
+def only_project(lines: Iterable[RatedLine], project_id: str) -> tuple[RatedLine, ...]:
+    """What one project caused of each line: a view, rounded for itself, not a line of a bill."""
+    found = []
+    for line in lines:
+        mine = tuple(share for share in line.shares if share.project_id == project_id)
+        if not mine:
+            continue
+        amount = sum((share.exact_amount for share in mine), Decimal(0))
+        found.append(
+            replace(
+                line,
+                quantity=sum((share.quantity for share in mine), Decimal(0)),
+                exact_amount=amount,
+                net_minor=pricers.round_minor(amount),
+                calculation=(round_step(amount, pricers.round_minor(amount)),),
+                shares=mine,
+                project_id=project_id,
+                service_id=mine[0].service_id if len(mine) == 1 else None,
+            )
+        )
+    return tuple(found)

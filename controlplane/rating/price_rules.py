@@ -119,6 +119,8 @@ def _check_past(existing: Sequence[PriceVersion], new: PriceVersion, now: dateti
 def list_validity(versions: Iterable[PriceVersion]) -> list[tuple[datetime, datetime | None]]:
     """When each version is in force, ascending: to its own end, or to where the next one begins."""
     ordered = sorted(versions, key=lambda version: version.valid_from)
+    if not ordered:
+        return []
     ends = [*(version.valid_from for version in ordered[1:]), None]
     return [
         (version.valid_from, version.valid_to if version.valid_to is not None else end)

@@ -313,3 +313,12 @@ def sum_by(lines: Iterable[RatedLine], name: str) -> dict[str, tuple[Decimal, De
             quantity, amount = found.get(key, (Decimal(0), Decimal(0)))
             found[key] = (quantity + share.quantity, amount + share.exact_amount)
     return found
+
+
+def hash_correction(rating_hash: str, booked: Iterable[RatedLine]) -> str:
+    """Name a correction by what the period comes to now and what was billed before it."""
+    before = [
+        [line.sku, str(line.price_version_id), line.tier, pricers.text(line.quantity), line.net_minor]
+        for line in booked
+    ]
+    return hashlib.sha256(json.dumps([rating_hash, before]).encode()).hexdigest()
