@@ -18,6 +18,8 @@ from controlplane.invoicing.api import admin_router as admin_invoicing_router
 from controlplane.invoicing.api import router as invoicing_router
 from controlplane.ledger.api import router as ledger_router
 from controlplane.metering.api import router as metering_router
+from controlplane.payments.api import admin_router as admin_payments_router
+from controlplane.payments.api import router as payments_router
 from controlplane.rating.api import router as rating_router
 from controlplane.rating.api_admin import router as rating_admin_router
 from controlplane.sovereignty.api import router as sovereignty_router
@@ -40,6 +42,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     metering_router,
     invoicing_router,
     admin_invoicing_router,
+    payments_router,
+    admin_payments_router,
     rating_router,
     rating_admin_router,
     ledger_router,

@@ -7,6 +7,7 @@ from controlplane.deployments import tasks as deployments
 from controlplane.identity import tasks as identity
 from controlplane.invoicing import tasks as invoicing
 from controlplane.metering import tasks as metering
+from controlplane.payments import tasks as payments
 from controlplane.plumbing.cluster import Clusters
 from controlplane.plumbing.consumers import Consumer, Consumers
 from controlplane.plumbing.context import Context
@@ -36,6 +37,7 @@ def all_consumers(context: Context) -> Consumers:
         *metering.consumers(context),
         *rating.consumers(context),
         *invoicing.consumers(context),
+        *payments.consumers(context),
     ]
     return Consumers(consumers)
 
@@ -49,4 +51,5 @@ def all_ticks() -> tuple[Tick, ...]:
         *metering.TICKS,
         *rating.TICKS,
         *invoicing.TICKS,
+        *payments.TICKS,
     )
