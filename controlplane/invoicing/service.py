@@ -54,10 +54,16 @@ __all__ = [
     "list_invoices",
     "list_unclosed_tenants",
     "list_waiting",
+    "lock_billing",
     "record_vat_answer",
     "retry_invoice",
     "set_seller",
 ]
+
+
+def lock_billing(uow: UnitOfWork, tenant_id: TenantId) -> None:
+    """Let one transaction at a time bill a tenant or take its money: the first lock of each such use case."""
+    repository.lock_billing(uow, tenant_id)
 
 
 def get_invoice(uow: UnitOfWork, invoice_id: InvoiceId, tenant_id: TenantId | None) -> Invoice:
