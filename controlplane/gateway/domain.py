@@ -91,6 +91,15 @@ class KeySnapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class BudgetState:
+    """Whose hard budget of the month is used up: their calls are refused."""
+
+    version: str
+    tenants: frozenset[str]
+    projects: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class EndpointSet:
     regional_deployment_id: str
     is_simulated: bool

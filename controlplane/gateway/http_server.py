@@ -12,7 +12,7 @@ from aiohttp import web
 from controlplane.gateway.activator import Activator, refusal_response
 from controlplane.gateway.domain import ApiKey, GatewayConfig
 from controlplane.gateway.envoy_listener import BODY_BYTES_MAX, HEADER_KIB_MAX
-from controlplane.gateway.key_rules import KeyRefusal, decide_key, door_token
+from controlplane.gateway.key_rules import KeyRefusal, decide_caller, door_token
 from controlplane.gateway.refusal_rules import MODEL_NOT_FOUND, NOT_FROM_GATEWAY
 from controlplane.gateway.route_rules import list_models
 from controlplane.gateway.store import Store
@@ -26,6 +26,7 @@ _KEY_STATUS = {
     KeyRefusal.EXPIRED: (401, "api_key_expired"),
     KeyRefusal.PROJECTLESS: (403, "api_key_without_project"),
     KeyRefusal.OUT_OF_SCOPE: (403, "api_key_out_of_scope"),
+    KeyRefusal.BUDGET_EXHAUSTED: (429, "insufficient_quota"),
     KeyRefusal.SNAPSHOT_UNKNOWN: (503, "keys_unknown"),
 }
 
@@ -87,7 +88,9 @@ class HttpServer:
 
     def _key(self, request: web.Request) -> web.Response:
         key = request.headers.get("authorization", "").removeprefix("Bearer ")
-        found = decide_key(self._store.keys, self._config.pepper, key, datetime.now(UTC))
+        found = decide_caller(
+            self._store.keys, self._store.budgets, self._config.pepper, key, datetime.now(UTC)
+        )
         if isinstance(found, ApiKey):
             identity = {
                 "x-rempart-tenant": found.tenant_id,

@@ -12,7 +12,7 @@ import zlib
 from datetime import datetime, timedelta
 from enum import Enum
 
-from controlplane.gateway.domain import ApiKey, KeySnapshot
+from controlplane.gateway.domain import ApiKey, BudgetState, KeySnapshot
 
 BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 RANDOM_LENGTH = 30
@@ -30,6 +30,7 @@ class KeyRefusal(Enum):
     EXPIRED = "expired"
     PROJECTLESS = "projectless"
     OUT_OF_SCOPE = "out_of_scope"
+    BUDGET_EXHAUSTED = "budget_exhausted"
     SNAPSHOT_UNKNOWN = "snapshot_unknown"
 
 
@@ -84,6 +85,20 @@ def decide_key(snapshot: KeySnapshot | None, pepper: bytes, key: str, now: datet
     if INFERENCE_SCOPE not in found.scopes:
         return KeyRefusal.OUT_OF_SCOPE
     return found
+
+
+def decide_caller(
+    snapshot: KeySnapshot | None, budgets: BudgetState | None, pepper: bytes, key: str, now: datetime
+) -> ApiKey | KeyRefusal:
+    """As `decide_key`, and refuse who is past a hard budget.
+
+    Where no budgets were ever published nobody is refused: tenants are invoiced, not prepaid.
+    """
+    found = decide_key(snapshot, pepper, key, now)
+    if isinstance(found, KeyRefusal) or budgets is None:
+        return found
+    is_exhausted = found.tenant_id in budgets.tenants or found.project_id in budgets.projects
+    return KeyRefusal.BUDGET_EXHAUSTED if is_exhausted else found
 
 
 def door_token(internal_token: str, regional_deployment_id: str) -> str:

@@ -9,7 +9,7 @@ import redis.asyncio as aioredis
 import structlog
 from redis.exceptions import RedisError
 
-from controlplane.gateway.store import ENDPOINTS_PREFIX, KEYS_KEY, ROUTING_KEY, Store
+from controlplane.gateway.store import BUDGETS_KEY, ENDPOINTS_PREFIX, KEYS_KEY, ROUTING_KEY, Store
 
 log = structlog.get_logger(__name__)
 
@@ -50,7 +50,7 @@ class RedisFeed:
 
     async def read_all(self) -> None:
         """Read every key once. Errors: RedisError, OSError."""
-        await self.read([ROUTING_KEY, KEYS_KEY])
+        await self.read([ROUTING_KEY, KEYS_KEY, BUDGETS_KEY])
         await self.read([ENDPOINTS_PREFIX + name for name in sorted(self._store.routes_by_id())])
 
     async def read(self, keys: list[str]) -> None:
@@ -77,7 +77,7 @@ class RedisFeed:
 
     async def _on_hint(self, data: bytes) -> None:
         key = data.decode(errors="replace")
-        if key in {ROUTING_KEY, KEYS_KEY} or key.startswith(ENDPOINTS_PREFIX):
+        if key in {ROUTING_KEY, KEYS_KEY, BUDGETS_KEY} or key.startswith(ENDPOINTS_PREFIX):
             await self.read([key])
 
     async def _poll(self) -> None:

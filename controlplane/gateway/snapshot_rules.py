@@ -13,6 +13,7 @@ from typing import Any
 
 from controlplane.gateway.domain import (
     ApiKey,
+    BudgetState,
     Endpoint,
     EndpointSet,
     KeySnapshot,
@@ -28,6 +29,9 @@ ROUTES_MAX = 20_000
 
 KEYS_MAX = 1_000_000
 """Keys of one gateway: about 300 MB of hashes; a larger snapshot is refused rather than half read."""
+
+BUDGETS_MAX = 1_000_000
+"""Tenants or projects past their budget: as many as keys, since each is refused through one."""
 
 ENDPOINTS_MAX = 4_000
 """Replicas of one regional deployment (a cell has at most 2,000 nodes)."""
@@ -64,6 +68,18 @@ def parse_keys(data: Any) -> KeySnapshot:
         )
     except (KeyError, TypeError, ValueError) as err:
         raise SnapshotRefused(f"keys: {type(err).__name__}: {err}") from err
+
+
+def parse_budgets(data: Any) -> BudgetState:
+    """Read `rempart:budgets`. Errors: SnapshotRefused."""
+    try:
+        tenants, projects = (
+            frozenset(_name(value) for value in _list(data, name, BUDGETS_MAX))
+            for name in ("exhausted_tenants", "exhausted_projects")
+        )
+        return BudgetState(str(data["version"]), tenants, projects)
+    except (KeyError, TypeError, ValueError) as err:
+        raise SnapshotRefused(f"budgets: {type(err).__name__}: {err}") from err
 
 
 def parse_endpoints(data: Any) -> EndpointSet:
@@ -144,6 +160,12 @@ def _id(item: Mapping[str, Any], name: str) -> str:
     # Ids become file, cluster and header names: nothing else may stand in them.
     if not value.replace("_", "").isalnum() or not value.isascii():
         raise ValueError(f"{name} is not an id")
+    return value
+
+
+def _name(value: Any) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= 256:
+        raise ValueError("an id is not a text of 1 to 256 characters")
     return value
 
 

@@ -9,8 +9,14 @@ from typing import Any, TypeVar
 import orjson
 import structlog
 
-from controlplane.gateway.domain import Endpoint, EndpointSet, KeySnapshot, Route, Routing
-from controlplane.gateway.snapshot_rules import SnapshotRefused, parse_endpoints, parse_keys, parse_routing
+from controlplane.gateway.domain import BudgetState, Endpoint, EndpointSet, KeySnapshot, Route, Routing
+from controlplane.gateway.snapshot_rules import (
+    SnapshotRefused,
+    parse_budgets,
+    parse_endpoints,
+    parse_keys,
+    parse_routing,
+)
 from controlplane.gateway.xds_writer import write_atomically
 
 log = structlog.get_logger(__name__)
@@ -19,6 +25,7 @@ T = TypeVar("T")
 
 ROUTING_KEY = "rempart:routing"
 KEYS_KEY = "rempart:keys"
+BUDGETS_KEY = "rempart:budgets"
 ENDPOINTS_PREFIX = "rempart:endpoints:"
 
 Listener = Callable[[str], None]
@@ -33,6 +40,7 @@ class Store:
         self._listeners: list[Listener] = []
         self.routing: Routing | None = None
         self.keys: KeySnapshot | None = None
+        self.budgets: BudgetState | None = None
         self.endpoint_sets: dict[str, EndpointSet] = {}
 
     def listen(self, listener: Listener) -> None:
@@ -83,6 +91,8 @@ class Store:
             self._drop_unrouted()
         elif key == KEYS_KEY:
             self.keys = parse_keys(data)
+        elif key == BUDGETS_KEY:
+            self.budgets = parse_budgets(data)
         elif key.startswith(ENDPOINTS_PREFIX):
             endpoint_set = parse_endpoints(data)
             if endpoint_set.regional_deployment_id != key.removeprefix(ENDPOINTS_PREFIX):

@@ -123,7 +123,7 @@ local function ask(handle, key)
       tenant = answer["x-rempart-tenant"], project = answer["x-rempart-project"],
       key = answer["x-rempart-key"], asked_at = handle:timestamp(),
     }
-  elseif status == "401" or status == "403" then
+  elseif status == "401" or status == "403" or status == "429" then
     return {refused = answer["x-rempart-code"] or "invalid_api_key", status = status, asked_at = handle:timestamp()}
   end
   return nil
@@ -195,6 +195,12 @@ function envoy_on_request(handle)
   end
   if entry.status == "403" then
     return refuse(handle, 403, "permission_error", entry.refused, "This API key may not call models.")
+  end
+  if entry.status == "429" then
+    -- Trying again is no use before somebody raises the budget or the month ends.
+    return refuse(handle, 429, "insufficient_quota", entry.refused,
+      "You exceeded your current quota: the monthly budget of this organization or project is used up; nothing was run.",
+      {["x-should-retry"] = "false"})
   end
   if entry.refused ~= nil then return refuse_key(handle, entry.refused) end
 

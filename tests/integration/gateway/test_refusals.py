@@ -225,3 +225,43 @@ def test_a_revoked_key_is_refused_within_five_seconds(rig: Rig, tenant: Tenant, 
     assert client.get("/v1/models").status_code == 200
     rig.publish_keys()
     wait_until(lambda: client.get("/v1/models").status_code == 401, "the key to be refused", seconds=5.0)
+
+
+class TestBudget:
+    def test_past_a_hard_budget_every_call_is_429_and_nothing_is_used(
+        self, rig: Rig, tenant: Tenant, engine: ScriptedEngine, client: httpx.Client
+    ) -> None:
+        route = tenant.route()
+        rig.publish_routes(route)
+        rig.publish_endpoints(route, engine.port)
+
+        def publish(tenants: list[str], projects: list[str]) -> None:
+            at = datetime.now(UTC)
+            state = {"version": at.timestamp(), "generated_at": at.isoformat()}
+            rig.publish(
+                "rempart:budgets", {**state, "exhausted_tenants": tenants, "exhausted_projects": projects}
+            )
+
+        def is_answered(status: int) -> bool:
+            return client.post(CHAT, json=_call()).status_code == status
+
+        refused_ids: set[str] = set()
+        try:
+            for scope in (([tenant.tenant_id], []), ([], [tenant.project_id])):
+                wait_until(lambda: is_answered(200), "a call within the budget")
+                publish(*scope)
+                wait_until(lambda: is_answered(429), "the budget's refusal", seconds=5)
+                seen = len(engine.seen)
+                refused = client.post(CHAT, json=_call())
+                refused_ids.add(refused.headers["x-request-id"])
+                _expect(refused, 429, "insufficient_quota")
+                assert refused.json()["error"]["type"] == "insufficient_quota"
+                assert refused.headers["x-should-retry"] == "false"
+                assert len(engine.seen) == seen
+                publish(["org_other"], ["prj_other"])
+        finally:
+            publish([], [])
+        wait_until(lambda: is_answered(200), "a call after the budget was raised", seconds=5)
+        last = client.post(CHAT, json=_call())
+        rig.usage_of(last.headers["x-request-id"])
+        assert refused_ids.isdisjoint(line["id"] for line in rig.usage())

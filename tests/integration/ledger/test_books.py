@@ -20,7 +20,7 @@ from controlplane.kernel.ids import TenantId
 from controlplane.kernel.period import PARIS
 from controlplane.ledger import service
 from controlplane.ledger.check_rules import check_fec
-from controlplane.ledger.domain import JournalCode, JournalEntryDraft, JournalEntryId, LineDraft
+from controlplane.ledger.domain import Accounts, JournalCode, JournalEntryDraft, JournalEntryId, LineDraft
 from controlplane.plumbing.database import Database, UnitOfWork, normalise_url
 from controlplane.plumbing.settings import Settings
 from controlplane.plumbing.simulated_clock import move_clock
@@ -157,6 +157,14 @@ def _copy_entry(uow: UnitOfWork, old: JournalEntryId, *, lines: str) -> None:
         ),
         given,
     )
+
+
+def test_every_account_that_rooms_post_to_is_in_the_chart(database: Database) -> None:
+    with database.system(is_read_only=True) as uow:
+        chart = {account.code: account for account in service.list_accounts(uow)}
+    named = {value for name, value in vars(Accounts).items() if name.isupper()}
+    assert named <= set(chart)
+    assert all(account.source for account in chart.values())
 
 
 class TestPost:

@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controlplane.gateway.domain import ApiKey, KeySnapshot
+from controlplane.gateway.domain import ApiKey, BudgetState, KeySnapshot
 from controlplane.gateway.key_rules import (
     BASE62,
     SNAPSHOT_AGE_MAX,
     KeyRefusal,
     checksum,
+    decide_caller,
     decide_key,
     door_token,
     hash_key,
@@ -97,3 +98,18 @@ def test_a_good_key_names_its_owner() -> None:
 
 def test_a_door_token_opens_one_deployment_only() -> None:
     assert door_token("t", "rdp_1") != door_token("t", "rdp_2")
+
+
+@pytest.mark.parametrize(
+    ("tenants", "projects", "is_refused"),
+    [((), (), False), (("org_1",), (), True), ((), ("prj_1",), True), (("org_2",), ("prj_2",), False)],
+)
+def test_who_is_past_a_hard_budget_is_refused(
+    tenants: tuple[str, ...], projects: tuple[str, ...], is_refused: bool
+) -> None:
+    key = _key()
+    budgets = BudgetState("1", frozenset(tenants), frozenset(projects))
+    found = decide_caller(_snapshot(key), budgets, PEPPER, key, NOW)
+    assert (found is KeyRefusal.BUDGET_EXHAUSTED) == is_refused
+    assert isinstance(decide_caller(_snapshot(key), None, PEPPER, key, NOW), ApiKey)
+    assert decide_caller(None, budgets, PEPPER, key, NOW) is KeyRefusal.SNAPSHOT_UNKNOWN

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from controlplane.gateway.store import ENDPOINTS_PREFIX, ROUTING_KEY, Store
+from controlplane.gateway.store import BUDGETS_KEY, ENDPOINTS_PREFIX, ROUTING_KEY, Store
 from tests.unit.gateway.values import route_item, routing
 
 NAME = f"rdp_{1:026d}"
@@ -65,3 +65,15 @@ def test_a_deployment_without_a_route_is_forgotten(tmp_path: Path) -> None:
     store.take(ROUTING_KEY, json.dumps(routing()).encode())
     assert store.endpoints_of(NAME) == ()
     assert _store(tmp_path)[0].endpoints_of(NAME) == ()
+
+
+def test_budgets_are_kept_over_a_restart_and_a_bad_state_changes_nothing(tmp_path: Path) -> None:
+    store, _ = _store(tmp_path)
+    assert store.budgets is None
+    good = {"version": 1, "exhausted_tenants": ["org_1"], "exhausted_projects": []}
+    assert store.take(BUDGETS_KEY, json.dumps(good).encode())
+    for bad in ({**good, "exhausted_tenants": "org_1"}, {**good, "exhausted_projects": [5]}, {"version": 2}):
+        assert not store.take(BUDGETS_KEY, json.dumps(bad).encode())
+    assert store.budgets is not None
+    assert store.budgets.tenants == {"org_1"}
+    assert _store(tmp_path)[0].budgets == store.budgets
