@@ -9,6 +9,8 @@ from controlplane.audit.api import make_router as make_audit_router
 from controlplane.capacity.api import router as capacity_router
 from controlplane.catalogue.api import router as catalogue_router
 from controlplane.deployments.api import router as deployments_router
+from controlplane.einvoicing.api import admin_router as admin_einvoicing_router
+from controlplane.einvoicing.api import router as einvoicing_router
 from controlplane.entrypoints.clock_api import router as clock_router
 from controlplane.identity.api import router as identity_router
 from controlplane.identity.api_signup import admin_router as admin_signup_router
@@ -42,6 +44,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     metering_router,
     invoicing_router,
     admin_invoicing_router,
+    einvoicing_router,
+    admin_einvoicing_router,
     payments_router,
     admin_payments_router,
     rating_router,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from controlplane.capacity import tasks as capacity
 from controlplane.deployments import tasks as deployments
+from controlplane.einvoicing import tasks as einvoicing
 from controlplane.identity import tasks as identity
 from controlplane.invoicing import tasks as invoicing
 from controlplane.metering import tasks as metering
@@ -38,6 +39,7 @@ def all_consumers(context: Context) -> Consumers:
         *rating.consumers(context),
         *invoicing.consumers(context),
         *payments.consumers(context),
+        *einvoicing.consumers(context),
     ]
     return Consumers(consumers)
 
@@ -52,4 +54,5 @@ def all_ticks() -> tuple[Tick, ...]:
         *rating.TICKS,
         *invoicing.TICKS,
         *payments.TICKS,
+        *einvoicing.TICKS,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import delete, func, insert, select, text
@@ -246,6 +247,15 @@ def add_vat_check(uow: UnitOfWork, tenant_id: TenantId, answer: VatIdAnswer) -> 
     )
     uow.session.flush()
     return check_id
+
+
+def find_last_asked_at(uow: UnitOfWork, tenant_id: TenantId, vat_id: str) -> datetime | None:
+    """When a number was last asked about, whatever the answer."""
+    return uow.session.scalar(
+        select(func.max(VatCheckRow.checked_at)).where(
+            VatCheckRow.tenant_id == tenant_id, VatCheckRow.vat_id == vat_id
+        )
+    )
 
 
 def find_newest_vat_check(uow: UnitOfWork, tenant_id: TenantId, vat_id: str) -> VatIdAnswer | None:

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from controlplane.audit import service as audit
 from controlplane.invoicing import repository
-from controlplane.invoicing.domain import Invoice, InvoiceId, InvoiceState, Seller, VatIdAnswer
+from controlplane.invoicing.domain import Invoice, InvoiceId, InvoiceState, Seller, VatIdAnswer, VatIdStatus
 from controlplane.invoicing.events import VatChecked
 from controlplane.invoicing.numbering_rules import PREFIX
 from controlplane.invoicing.seller_data import DEMO_SELLER
@@ -190,5 +190,6 @@ def record_vat_answer(
         uow, tenant_id=tenant_id, actor=actor, action="vat_check.recorded", target=answer.vat_id,
         detail={"status": answer.status, "source": answer.source, "is_simulated": answer.is_simulated},
     )  # fmt: skip
-    uow.emit(VatChecked(tenant_id, answer.vat_id, answer.status))
+    if answer.status is not VatIdStatus.UNREACHABLE:
+        uow.emit(VatChecked(tenant_id, answer.vat_id, answer.status))
     return answer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from controlplane.audit import service as audit
@@ -45,6 +45,8 @@ SYSTEM_ACTOR: Final = "system:invoicing"
 _VIES_HOLDS: Final = frozenset(
     {"vat_id_unchecked", "vies_unreachable", "vat_id_answer_old", "vat_id_unproved"}
 )
+# Shorter than the periodic retry (10 min), so that each of its turns asks once.
+ASK_AGAIN_AFTER: Final = timedelta(minutes=5)
 _NOTHING: Final = Totals(0, 0, 0, 0, 0, 0)
 REASON_LENGTH_MAX: Final = 300
 
@@ -174,7 +176,11 @@ def _find_originals(
 
 
 def _ask_vies(uow: UnitOfWork, draft: Invoice, party: BillingParty) -> None:
-    if draft.hold is not None and draft.hold.code in _VIES_HOLDS and party.vat_id is not None:
+    """Have VIES asked, unless it was just now: an answer that does not help must not start an endless round."""
+    if draft.hold is None or draft.hold.code not in _VIES_HOLDS or party.vat_id is None:
+        return
+    asked_at = repository.find_last_asked_at(uow, draft.tenant_id, party.vat_id)
+    if asked_at is None or uow.now - asked_at >= ASK_AGAIN_AFTER:
         uow.emit(VatCheckWanted(draft.tenant_id, party.vat_id, party.country))
 
 

@@ -130,6 +130,23 @@ class TestHeld:
         assert issued.vat.exemption_text.startswith("Autoliquidation")
         assert issued.provenance["vies_source"] == "recorded answer (simulated)"
 
+    def test_an_answer_that_does_not_help_starts_no_endless_round(self, billing: Billing) -> None:
+        tenant_id = billing.sign_up(**GERMAN)
+        billing.use(tenant_id)
+        billing.end_month()
+        held = billing.invoice(tenant_id)
+        check_vat_id(billing.database, NullVatIdChecker(), tenant_id, "DE123456788")
+        for _ in range(3):
+            retry_waiting(billing.database)
+        with billing.database.system() as uow:
+            topics = uow.session.execute(
+                text("SELECT topic, count(*) FROM outbox_event GROUP BY topic")
+            ).all()
+        counted = dict(tuple(row) for row in topics)
+        assert counted["vat_check.wanted"] == 1
+        assert "vat_check.recorded" not in counted
+        assert self._read(billing, held).state is InvoiceState.HELD
+
     def test_invalid_vies_is_held_and_never_issued(self, billing: Billing) -> None:
         tenant_id = billing.sign_up(**GERMAN)
         billing.use(tenant_id)

@@ -1,0 +1,85 @@
+"""REST of invoices' files: the archived Factur-X PDF, the CII inside it, and the document's life cycle."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Response
+
+from controlplane.einvoicing import service
+from controlplane.einvoicing.domain import FileKind
+from controlplane.einvoicing.schemas import EInvoiceAnswer
+from controlplane.identity.domain import Action, Resource
+from controlplane.identity.service import require, require_platform
+from controlplane.invoicing import service as invoicing
+from controlplane.invoicing.domain import InvoiceId
+from controlplane.kernel.access import tenant_of
+from controlplane.kernel.ids import TenantId
+from controlplane.plumbing.database import UnitOfWork
+from controlplane.plumbing.web import Edge, EdgeDep
+
+router = APIRouter(prefix="/v1/invoices", tags=["invoices"])
+admin_router = APIRouter(prefix="/v1/admin/invoices", tags=["admin: invoices"])
+_MEDIA = {FileKind.PDF: "application/pdf", FileKind.XML: "application/xml"}
+InvoicePath = Annotated[str, Path(max_length=40, description="Id of the invoice.")]
+_FILES: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"application/pdf": {}, "application/xml": {}}, "description": "The file."}
+}
+
+
+@router.get(
+    "/{invoice_id}/{kind}", operation_id="download_invoice", response_class=Response, responses=_FILES,
+    summary="Download an invoice: pdf is the Factur-X original, xml the CII inside it",
+)  # fmt: skip
+def download(invoice_id: InvoicePath, kind: FileKind, edge: EdgeDep) -> Response:
+    require(edge.principal, Resource.INVOICE, Action.READ)
+    return _send(edge, tenant_of(edge.principal), invoice_id, kind)
+
+
+@router.get(
+    "/{invoice_id}/e_invoice/status", operation_id="get_e_invoice", summary="Show where the document stands",
+    response_model=EInvoiceAnswer,
+)  # fmt: skip
+def get_e_invoice(invoice_id: InvoicePath, edge: EdgeDep) -> EInvoiceAnswer:
+    require(edge.principal, Resource.INVOICE, Action.READ)
+    tenant_id, wanted = tenant_of(edge.principal), InvoiceId.parse(invoice_id)
+
+    def query(uow: UnitOfWork) -> EInvoiceAnswer:
+        invoicing.get_invoice(uow, wanted, tenant_id)
+        return EInvoiceAnswer.of(
+            service.find_einvoice(uow, tenant_id, wanted), list(service.list_statuses(uow, tenant_id, wanted))
+        )
+
+    return edge.read(query)
+
+
+@admin_router.get(
+    "/{invoice_id}/{kind}", operation_id="admin_download_invoice", response_class=Response, responses=_FILES,
+    summary="Download any invoice",
+)  # fmt: skip
+def admin_download(invoice_id: InvoicePath, kind: FileKind, edge: EdgeDep) -> Response:
+    require_platform(edge.principal)
+    require(edge.principal, Resource.INVOICE, Action.READ)
+    wanted = InvoiceId.parse(invoice_id)
+    invoice = edge.read(lambda uow: invoicing.get_invoice(uow, wanted, None))
+    return _send(edge, invoice.tenant_id, invoice_id, kind)
+
+
+def _send(edge: Edge, tenant_id: TenantId, invoice_id: str, kind: FileKind) -> Response:
+    wanted = InvoiceId.parse(invoice_id)
+
+    def query(uow: UnitOfWork) -> tuple[str, bytes, str]:
+        number = invoicing.get_invoice(uow, wanted, tenant_id).number
+        file = service.get_file(uow, tenant_id, wanted, kind)
+        return f"{number}.{kind}", file.content, file.sha256
+
+    name, content, digest = edge.read(query)
+    return Response(
+        content,
+        media_type=_MEDIA[kind],
+        headers={
+            "Content-Disposition": f'attachment; filename="{name}"',
+            "ETag": f'"{digest}"',
+            "X-Content-SHA256": digest,
+        },
+    )
