@@ -6,7 +6,6 @@ Source: metering.md §3.7: chain_n = SHA-256(chain_{n-1} ‖ root ‖ batch id �
 from __future__ import annotations
 
 import hashlib
-import uuid
 import zlib
 from collections.abc import Iterable
 
@@ -18,13 +17,10 @@ def decide_shard(source: str) -> int:
     return zlib.crc32(source.encode()) % SHARDS
 
 
-def decide_root(events: Iterable[tuple[uuid.UUID, bytes]]) -> bytes:
-    """Sum up a batch: SHA-256 over (key ‖ SHA-256(payload)) in the order of the keys."""
-    digest = hashlib.sha256()
-    for key, payload in sorted((key.bytes, payload) for key, payload in events):
-        digest.update(key)
-        digest.update(hashlib.sha256(payload).digest())
-    return digest.digest()
+def decide_root(events: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Sum up a batch of (key, payload): SHA-256 over (key ‖ SHA-256(payload)) in the order of the keys."""
+    parts = [key + hashlib.sha256(payload).digest() for key, payload in events]
+    return hashlib.sha256(b"".join(sorted(parts))).digest()
 
 
 def decide_chain(previous: bytes, root: bytes, batch_id: int, count: int) -> bytes:

@@ -24,6 +24,7 @@ from controlplane.metering.domain import (
     AllocationPhase,
     AllocationRecord,
     InferenceCount,
+    Place,
     ReadEvent,
 )
 
@@ -35,10 +36,10 @@ TEXT_LENGTH_MAX = 256
 # Exact in every JSON reader (2^53 - 1), and a thousand million such events still fit a 64-bit sum of tokens.
 AMOUNT_MAX = 1_000_000_000
 EPOCH_MAX = 2**31 - 1
-_SEPARATOR = b"\x1f"
 _ALLOCATIONS = uuid.UUID("0a7d2b0e-6a1c-5d55-9a43-3f1f6c3f7d11")
-# Distinct ids of tenants and projects that are kept decoded.
+# Distinct ids, and places that calls share, that are kept checked.
 _IDS_KEPT = 8_192
+_PLACES_KEPT = 8_192
 
 
 class Refused(Exception):
@@ -75,11 +76,12 @@ def read_event(raw: Any, index: int, window: AcceptWindow) -> ReadEvent:
     data = raw.get("data")
     if type(data) is not dict:
         raise Refused("data must be a JSON object.")
-    tenant_id = _id(data, "tenant_id", TenantId)
     count = allocation = None
     if kind == INFERENCE_EVENT:
         count = _read_inference(data)
+        tenant_id = count.place.tenant_id
     elif kind == ALLOCATION_EVENT:
+        tenant_id = _id(data, "tenant_id", TenantId)
         allocation = _read_allocation(raw, data, event_id, source)
     else:
         raise Refused(f"The type '{kind[:100]}' is not one that is metered.")
@@ -99,10 +101,10 @@ def read_event(raw: Any, index: int, window: AcceptWindow) -> ReadEvent:
     )
 
 
-def decide_key(tenant_id: uuid.UUID, source: str, event_id: str) -> uuid.UUID:
+def decide_key(tenant_id: uuid.UUID, source: str, event_id: str) -> bytes:
     """The identity of an event: the first 16 bytes of SHA-256(tenant ‖ source ‖ id). Its time is no part of it."""
-    joined = _SEPARATOR.join((tenant_id.bytes, source.encode(), event_id.encode()))
-    return uuid.UUID(bytes=hashlib.sha256(joined).digest()[:16])
+    joined = b"%b\x1f%b\x1f%b" % (tenant_id.bytes, source.encode(), event_id.encode())
+    return hashlib.sha256(joined).digest()[:16]
 
 
 def _canonical(raw: Mapping[str, Any]) -> bytes:
@@ -129,16 +131,29 @@ def _read_inference(data: Mapping[str, Any]) -> InferenceCount:
     status = data.get("status")
     if type(status) is not int or not 0 <= status <= 999:
         raise Refused("data.status must be a whole number, the HTTP status.")
-    return InferenceCount(
+    try:
+        place = _place(*map(data.get, _PLACE))
+    except TypeError as err:
+        raise Refused(f"Each of {', '.join(_PLACE)} must be a text in data.") from err
+    # Envoy logs 0 where no answer was begun.
+    is_failed = not 100 <= status < 400
+    return InferenceCount(place, is_failed, _amount(data, "input_tokens"), _amount(data, "output_tokens"))
+
+
+_PLACE = ("tenant_id", "project_id", "service_id", "model", "datacenter", "country")
+
+
+@lru_cache(maxsize=_PLACES_KEPT)
+def _place(*values: Any) -> Place:
+    """Check what many calls share once. A refusal is not kept; unhashable values are a TypeError."""
+    data = dict(zip(_PLACE, values, strict=True))
+    return Place(
+        tenant_id=_id(data, "tenant_id", TenantId),
         project_id=_id(data, "project_id", ProjectId),
         service_id=_text(data, "service_id", "data.", 64),
         model=_text(data, "model", "data."),
         datacenter=_text(data, "datacenter", "data."),
         country=_text(data, "country", "data."),
-        # Envoy logs 0 where no answer was begun.
-        is_failed=not 100 <= status < 400,
-        input_tokens=_amount(data, "input_tokens"),
-        output_tokens=_amount(data, "output_tokens"),
     )
 
 

@@ -191,14 +191,14 @@ def list_batches(uow: UnitOfWork, shard: int, after: int, limit: int) -> list[Ba
     return [BatchLink(*each) for each in rows]
 
 
-def list_batch_events(uow: UnitOfWork, batch_ids: Sequence[int]) -> dict[int, list[tuple[uuid.UUID, bytes]]]:
-    found: dict[int, list[tuple[uuid.UUID, bytes]]] = {batch_id: [] for batch_id in batch_ids}
+def list_batch_events(uow: UnitOfWork, batch_ids: Sequence[int]) -> dict[int, list[tuple[bytes, bytes]]]:
+    found: dict[int, list[tuple[bytes, bytes]]] = {batch_id: [] for batch_id in batch_ids}
     columns = USAGE_EVENT.c
     rows = uow.session.execute(
         select(columns.batch_id, columns.key, columns.payload).where(columns.batch_id.in_(batch_ids))
     )
     for batch_id, key, payload in rows:
-        found[batch_id].append((key, payload.encode()))
+        found[batch_id].append((key.bytes, payload.encode()))
     return found
 
 

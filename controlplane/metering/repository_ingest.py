@@ -87,7 +87,7 @@ def ensure_month(uow: UnitOfWork, day: str) -> None:
     connection_of(uow).execute("SELECT metering_ensure_month(%s::date)", (day,))
 
 
-def store(uow: UnitOfWork, batch_id: BatchId, events: Sequence[ReadEvent]) -> dict[uuid.UUID, bytes]:
+def store(uow: UnitOfWork, batch_id: BatchId, events: Sequence[ReadEvent]) -> dict[bytes, bytes]:
     """Store the events whose keys are new; return the others' keys with the hash that is known for them.
 
     Shapes: no two events have one key.
@@ -102,25 +102,36 @@ def store(uow: UnitOfWork, batch_id: BatchId, events: Sequence[ReadEvent]) -> di
         assert row is not None
         if row[0] == len(events):
             return {}
-        cursor.execute(_KNOWN, ([event.key for event in events], batch_id))
-        known = {key: bytes(payload_hash) for key, payload_hash in cursor.fetchall()}
+        cursor.execute(_KNOWN, ([uuid.UUID(bytes=event.key) for event in events], batch_id))
+        known = {key.bytes: bytes(payload_hash) for key, payload_hash in cursor.fetchall()}
         assert len(known) + row[0] == len(events), "every event is either new or known"
         return known
 
 
 def _encode(batch_id: BatchId, events: Sequence[ReadEvent]) -> bytes:
     """COPY's text form; canonical JSON holds no raw tab or newline, so only backslashes are escaped."""
-    batch = str(batch_id)
-    return "".join(
-        f"{event.key.hex}\t\\\\x{event.payload_hash.hex()}\t{event.tenant_id.hex}\t{event.occurred_at.isoformat()}"
-        f"\t{batch}\t{event.type}\t{_escape(event.payload)}\n"
-        for event in events
-    ).encode()
-
-
-def _escape(payload: bytes) -> str:
-    plain = payload.decode()
-    return plain.replace("\\", "\\\\") if "\\" in plain else plain
+    lines = []
+    tenants: dict[uuid.UUID, bytes] = {}
+    batch = str(batch_id).encode()
+    for event in events:
+        tenant = tenants.get(event.tenant_id)
+        if tenant is None:
+            tenant = tenants[event.tenant_id] = event.tenant_id.hex.encode()
+        payload = event.payload
+        if b"\\" in payload:
+            payload = payload.replace(b"\\", b"\\\\")
+        parts = (
+            event.key.hex().encode(),
+            b"\\\\x" + event.payload_hash.hex().encode(),
+            tenant,
+            event.occurred_at.isoformat().encode(),
+            batch,
+            event.type.encode(),
+            payload,
+        )
+        lines.append(b"\t".join(parts))
+    lines.append(b"")
+    return b"\n".join(lines)
 
 
 def add_conflicts(uow: UnitOfWork, conflicts: Sequence[tuple[uuid.UUID, ReadEvent]]) -> None:
@@ -131,7 +142,16 @@ def add_conflicts(uow: UnitOfWork, conflicts: Sequence[tuple[uuid.UUID, ReadEven
             " (id, tenant_id, key, payload_hash, source, event_id, payload, received_at)"
             " VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (key, payload_hash) DO NOTHING",
             [
-                (row_id, e.tenant_id, e.key, e.payload_hash, e.source, e.id, e.payload.decode(), uow.now)
+                (
+                    row_id,
+                    e.tenant_id,
+                    uuid.UUID(bytes=e.key),
+                    e.payload_hash,
+                    e.source,
+                    e.id,
+                    e.payload.decode(),
+                    uow.now,
+                )
                 for row_id, e in conflicts
             ],
         )

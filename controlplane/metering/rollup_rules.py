@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from controlplane.metering.domain import InferenceCount, Meter, ReadEvent, SliceCount
+from controlplane.metering.domain import InferenceCount, Meter, Place, ReadEvent, SliceCount
 
 # tenant, hour, meter, service, project, model, sku, datacenter, country, is_simulated, generation
 RollupKey = tuple[uuid.UUID, datetime, str, str, uuid.UUID, str, str, str, str, bool, int]
@@ -32,14 +32,29 @@ class Addition:
     unknown_count: int = 0
 
 
+@dataclass(slots=True)
+class _Calls:
+    """Calls of one place, hour, outcome and generation."""
+
+    count: int = 0
+    input_tokens: int = 0
+    input_unknown: int = 0
+    output_tokens: int = 0
+    output_unknown: int = 0
+
+
 def decide_additions(events: Iterable[ReadEvent], frozen: Sequence[Frozen]) -> dict[RollupKey, Addition]:
     """Sum what accepted events add to each hour; `frozen` are the frozen periods that they may fall into."""
     sums: dict[RollupKey, Addition] = {}
+    calls: dict[tuple[Place, datetime, bool, int], _Calls] = {}
     for event in events:
+        generation = decide_generation(event, frozen) if frozen else 0
         if event.count is not None:
-            _add_inference(sums, event, event.count, decide_generation(event, frozen))
+            _add_call(calls, event, event.count, generation)
         elif event.slice is not None:
-            _add_slice(sums, event, event.slice, decide_generation(event, frozen))
+            _add_slice(sums, event, event.slice, generation)
+    for (place, hour, is_failed, generation), group in calls.items():
+        _spread_calls(sums, place, hour, is_failed, generation, group)
     return sums
 
 
@@ -55,23 +70,49 @@ def hour_of(instant: datetime) -> datetime:
     return instant.replace(minute=0, second=0, microsecond=0)
 
 
-def _add_inference(
-    sums: dict[RollupKey, Addition], event: ReadEvent, count: InferenceCount, generation: int
+def _add_call(
+    calls: dict[tuple[Place, datetime, bool, int], _Calls],
+    event: ReadEvent,
+    count: InferenceCount,
+    generation: int,
 ) -> None:
-    hour = hour_of(event.occurred_at)
-    where = (count.model, "", count.datacenter, count.country, False, generation)
-    requests = Meter.FAILED_REQUESTS if count.is_failed else Meter.REQUESTS
-    amounts: list[tuple[Meter, int | None]] = [(requests, 1)]
-    for meter, tokens in (
-        (Meter.INPUT_TOKENS, count.input_tokens),
-        (Meter.OUTPUT_TOKENS, count.output_tokens),
-    ):
-        # A call that failed before anything was counted has no unknown tokens: it had none.
-        if tokens is not None or not count.is_failed:
-            amounts.append((meter, tokens))
-    for meter, quantity in amounts:
-        key = (event.tenant_id, hour, meter.value, count.service_id, count.project_id, *where)
-        _add(sums, key, quantity)
+    key = (count.place, hour_of(event.occurred_at), count.is_failed, generation)
+    group = calls.get(key)
+    if group is None:
+        group = calls[key] = _Calls()
+    group.count += 1
+    if count.input_tokens is None:
+        group.input_unknown += 1
+    else:
+        group.input_tokens += count.input_tokens
+    if count.output_tokens is None:
+        group.output_unknown += 1
+    else:
+        group.output_tokens += count.output_tokens
+
+
+def _spread_calls(
+    sums: dict[RollupKey, Addition],
+    place: Place,
+    hour: datetime,
+    is_failed: bool,
+    generation: int,
+    group: _Calls,
+) -> None:
+    """One row for each meter. A call that failed before anything was counted has no unknown tokens: it had none."""
+    tokens = (
+        (Meter.INPUT_TOKENS, group.input_tokens, group.input_unknown),
+        (Meter.OUTPUT_TOKENS, group.output_tokens, group.output_unknown),
+    )
+    rows = [(Meter.FAILED_REQUESTS if is_failed else Meter.REQUESTS, group.count, group.count, 0)]
+    for meter, quantity, unknown in tokens:
+        events = group.count - unknown if is_failed else group.count
+        if events:
+            rows.append((meter, quantity, events, 0 if is_failed else unknown))
+    where = (place.model, "", place.datacenter, place.country, False, generation)
+    for meter, quantity, events, unknown in rows:
+        key = (place.tenant_id, hour, meter.value, place.service_id, place.project_id, *where)
+        _add(sums, key, quantity, events, unknown)
 
 
 def _add_slice(sums: dict[RollupKey, Addition], event: ReadEvent, piece: SliceCount, generation: int) -> None:
@@ -81,12 +122,10 @@ def _add_slice(sums: dict[RollupKey, Addition], event: ReadEvent, piece: SliceCo
     _add(sums, key, piece.microseconds)
 
 
-def _add(sums: dict[RollupKey, Addition], key: RollupKey, quantity: int | None) -> None:
-    addition = sums.get(key)
-    if addition is None:
-        addition = sums[key] = Addition()
-    addition.event_count += 1
-    if quantity is None:
-        addition.unknown_count += 1
-    else:
-        addition.quantity += quantity
+def _add(
+    sums: dict[RollupKey, Addition], key: RollupKey, quantity: int, events: int = 1, unknown: int = 0
+) -> None:
+    addition = sums.setdefault(key, Addition())
+    addition.quantity += quantity
+    addition.event_count += events
+    addition.unknown_count += unknown

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -68,7 +67,7 @@ def _take(
     uow: UnitOfWork, batch_id: BatchId, events: Sequence[ReadEvent]
 ) -> tuple[dict[int, ItemOutcome], list[ReadEvent]]:
     """Store what is new and tell what the rest is. Two events of one request may have one key too."""
-    first_of: dict[uuid.UUID, ReadEvent] = {}
+    first_of: dict[bytes, ReadEvent] = {}
     for event in events:
         first_of.setdefault(event.key, event)
     # Sorted, so that two requests wait for each other's keys in one order.

@@ -86,7 +86,10 @@ class TestAdditions:
 class TestChain:
     @given(
         st.lists(
-            st.tuples(st.uuids(), st.binary(max_size=20)), min_size=1, max_size=8, unique_by=lambda e: e[0]
+            st.tuples(st.binary(min_size=16, max_size=16), st.binary(max_size=20)),
+            min_size=1,
+            max_size=8,
+            unique_by=lambda e: e[0],
         )
     )
     def test_the_root_names_each_event_in_any_order(self, stored: list[Any]) -> None:
