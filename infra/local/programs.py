@@ -79,11 +79,7 @@ def program_specs(layout: Layout, addresses: Addresses, secrets: LocalSecrets) -
             "REMPART_PRODUCER_KEY_FILE": str(layout.producer_key_file),
         }
     )
-    # The file appears with the seed; those who report wait for it and for the API, and serve meanwhile.
-    ingest = {
-        "REMPART_INGEST_URL": f"http://127.0.0.1:{addresses.ports['api']}",
-        "REMPART_INGEST_KEY_FILE": str(layout.producer_key_file),
-    }
+    ingest = _ingest_environment(layout, addresses)
     seeded = ("seed", "redis")
     celled = (*seeded, "cluster-definitions-served", "cluster-roles")
     return [
@@ -125,6 +121,14 @@ def program_specs(layout: Layout, addresses: Addresses, secrets: LocalSecrets) -
         _operators(layout, addresses, common | redis | ingest),
         *_gateway(layout, addresses, common | redis | pepper | ingest),
     ]
+
+
+def _ingest_environment(layout: Layout, addresses: Addresses) -> dict[str, str]:
+    """Where usage goes. The key's file appears with the seed: who reports waits for it, and serves meanwhile."""
+    return {
+        "REMPART_INGEST_URL": f"http://127.0.0.1:{addresses.ports['api']}",
+        "REMPART_INGEST_KEY_FILE": str(layout.producer_key_file),
+    }
 
 
 def _api(addresses: Addresses, environment: Mapping[str, str], needs: tuple[str, ...]) -> ProcessSpec:
