@@ -15,7 +15,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from sqlalchemy import create_engine, text
 
-from controlplane.kernel.errors import Conflict
+from controlplane.kernel.errors import Conflict, NotFound
 from controlplane.kernel.ids import TenantId
 from controlplane.kernel.period import PARIS
 from controlplane.ledger import service
@@ -288,15 +288,22 @@ class TestYearEnd:
 
 
 class TestFec:
+    def test_nothing_is_written_while_nobody_said_whose_books_these_are(self, database: Database) -> None:
+        with pytest.raises(NotFound, match="whose books"), database.system(is_read_only=True) as uow:
+            service.walk_fec(uow, today().year)
+
     def test_a_written_fec_breaks_no_rule(
         self, admin: TestClient, database: Database, moved_clock: None
     ) -> None:
         tenant_id = TenantId.parse(sign_up(admin).organization_id)
         year = today().year
-        refused = admin.get("/v1/admin/fec", params={"year": year})
-        assert (refused.status_code, refused.json()["code"]) == (404, "not_found")
-        entity = admin.put("/v1/admin/ledger/entity", json={"siren": SIREN, "legal_name": "Nuage SAS"})
-        assert (entity.status_code, entity.headers["ETag"]) == (200, '"1"')
+        seeded = admin.get("/v1/admin/ledger/entity")
+        entity = admin.put(
+            "/v1/admin/ledger/entity",
+            json={"siren": SIREN, "legal_name": "Nuage SAS"},
+            headers={"If-Match": seeded.headers["ETag"]},
+        )
+        assert entity.status_code == 200, entity.text
         invoice = post(database, sale("F-1", tenant_id, 300, on=date(year, 12, 30)))
         paid = post(database, payment("V-1", tenant_id, 300))
         with database.system() as uow:
