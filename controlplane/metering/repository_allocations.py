@@ -10,7 +10,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, or_, select, text, tuple_
 from sqlalchemy.dialects.postgresql import insert
 
-from controlplane.kernel.ids import TenantId
+from controlplane.kernel.ids import ProjectId, TenantId
 from controlplane.kernel.period import Period
 from controlplane.metering.domain import Allocation, AllocationState
 from controlplane.metering.models import AllocationRow, ProducerRow
@@ -89,7 +89,7 @@ def list_of_tenant(
     period: Period,
     *,
     service_id: str | None,
-    project_id: uuid.UUID | None,
+    project_id: ProjectId | None,
     offset: int,
     limit: int,
 ) -> list[Allocation]:

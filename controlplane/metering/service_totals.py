@@ -150,9 +150,8 @@ def list_allocations(
     limit: int,
 ) -> Sequence[Allocation]:
     """A tenant's GPU intervals that touch a period, newest first; one more than `limit` if there are more."""
-    project = None if project_id is None else project_id.value
     return repository_allocations.list_of_tenant(
-        uow, tenant_id, period, service_id=service_id, project_id=project, offset=offset, limit=limit + 1
+        uow, tenant_id, period, service_id=service_id, project_id=project_id, offset=offset, limit=limit + 1
     )
 
 

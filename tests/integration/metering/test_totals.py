@@ -11,14 +11,14 @@ import pytest
 from fastapi.testclient import TestClient
 
 from controlplane.kernel.errors import Conflict, InvalidInput
-from controlplane.kernel.ids import TenantId
+from controlplane.kernel.ids import ProjectId, TenantId
 from controlplane.kernel.period import Period
 from controlplane.metering import service
 from controlplane.metering.domain import UsageTotal
 from controlplane.plumbing.database import Database
 from controlplane.plumbing.settings import Settings
-from tests.fixtures.tenants import Caller, operator_headers, sign_up
-from tests.fixtures.usage import call_of, gpu_event, now, producer_headers, send
+from tests.fixtures.tenants import Caller, bearer, make_key, operator_headers, sign_up
+from tests.fixtures.usage import SERVICE, call_of, gpu_event, now, producer_headers, send
 
 HOUR = timedelta(hours=1)
 # The two hours before the present one: closed, and well inside the accept window.
@@ -89,6 +89,30 @@ class TestUsages:
         ]
         grouped = usages(api, caller.headers, group_by=["project", "service"], meter="requests")["usages"]
         assert [(u["project_id"], u["quantity"]) for u in grouped] == [(caller.project_id, "3")]
+
+    def test_filters_by_project_and_service_hold_for_sums_and_details(
+        self, api: TestClient, caller: Caller, producer: dict[str, str]
+    ) -> None:
+        ids = (caller.organization_id, caller.project_id)
+        send(
+            api, producer, [call_of(caller, at=FIRST.start), gpu_event(*ids, "open", FIRST.start, FIRST.end)]
+        )
+        span = {"from": BOTH.start.isoformat(), "to": BOTH.end.isoformat()}
+        filters = (
+            ({"project_id": caller.project_id}, 1),
+            ({"project_id": str(ProjectId.new())}, 0),
+            ({"service_id": SERVICE}, 1),
+            ({"service_id": "svc_other"}, 0),
+        )
+        for chosen, count in filters:
+            assert len(usages(api, caller.headers, meter="requests", **chosen)["usages"]) == count
+            answer = api.get("/v1/usages/details", params={**span, **chosen}, headers=caller.headers)
+            assert len(answer.json()["usage_details"]) == count
+        bound = bearer(make_key(api, caller, role="viewer", project_id=caller.project_id)["secret"])
+        assert len(usages(api, bound, meter="requests")["usages"]) == 1
+        assert api.get("/v1/usages/details", params=span, headers=bound).json()["usage_details"] != []
+        other = {"project_id": str(ProjectId.new())}
+        assert api.get("/v1/usages", params=other, headers=bound).status_code == 422
 
     def test_pages_show_everything_once(
         self, api: TestClient, caller: Caller, producer: dict[str, str]
