@@ -14,6 +14,7 @@ from controlplane.identity.service import require, require_platform
 from controlplane.invoicing import service as invoicing
 from controlplane.invoicing.domain import InvoiceId
 from controlplane.kernel.access import tenant_of
+from controlplane.kernel.errors import NotFound
 from controlplane.kernel.ids import TenantId
 from controlplane.plumbing.database import UnitOfWork
 from controlplane.plumbing.web import Edge, EdgeDep
@@ -22,6 +23,8 @@ router = APIRouter(prefix="/v1/invoices", tags=["invoices"])
 admin_router = APIRouter(prefix="/v1/admin/invoices", tags=["admin: invoices"])
 _MEDIA = {FileKind.PDF: "application/pdf", FileKind.XML: "application/xml"}
 InvoicePath = Annotated[str, Path(max_length=40, description="Id of the invoice.")]
+# Read by the handler, after it has asked who is calling.
+KindPath = Annotated[str, Path(max_length=8, description="`pdf` or `xml`.", examples=["pdf"])]
 _FILES: dict[int | str, dict[str, Any]] = {
     200: {"content": {"application/pdf": {}, "application/xml": {}}, "description": "The file."}
 }
@@ -31,7 +34,7 @@ _FILES: dict[int | str, dict[str, Any]] = {
     "/{invoice_id}/{kind}", operation_id="download_invoice", response_class=Response, responses=_FILES,
     summary="Download an invoice: pdf is the Factur-X original, xml the CII inside it",
 )  # fmt: skip
-def download(invoice_id: InvoicePath, kind: FileKind, edge: EdgeDep) -> Response:
+def download(invoice_id: InvoicePath, kind: KindPath, edge: EdgeDep) -> Response:
     require(edge.principal, Resource.INVOICE, Action.READ)
     return _send(edge, tenant_of(edge.principal), invoice_id, kind)
 
@@ -57,7 +60,7 @@ def get_e_invoice(invoice_id: InvoicePath, edge: EdgeDep) -> EInvoiceAnswer:
     "/{invoice_id}/{kind}", operation_id="admin_download_invoice", response_class=Response, responses=_FILES,
     summary="Download any invoice",
 )  # fmt: skip
-def admin_download(invoice_id: InvoicePath, kind: FileKind, edge: EdgeDep) -> Response:
+def admin_download(invoice_id: InvoicePath, kind: KindPath, edge: EdgeDep) -> Response:
     require_platform(edge.principal)
     require(edge.principal, Resource.INVOICE, Action.READ)
     wanted = InvoiceId.parse(invoice_id)
@@ -65,8 +68,11 @@ def admin_download(invoice_id: InvoicePath, kind: FileKind, edge: EdgeDep) -> Re
     return _send(edge, invoice.tenant_id, invoice_id, kind)
 
 
-def _send(edge: Edge, tenant_id: TenantId, invoice_id: str, kind: FileKind) -> Response:
+def _send(edge: Edge, tenant_id: TenantId, invoice_id: str, wanted_kind: str) -> Response:
     wanted = InvoiceId.parse(invoice_id)
+    if wanted_kind not in set(FileKind):
+        raise NotFound("An invoice has the files pdf and xml.")
+    kind = FileKind(wanted_kind)
 
     def query(uow: UnitOfWork) -> tuple[str, bytes, str]:
         number = invoicing.get_invoice(uow, wanted, tenant_id).number
