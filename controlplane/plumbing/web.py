@@ -45,21 +45,28 @@ class WireModel(BaseModel):
 
 
 class ProblemField(BaseModel):
-    field: str
-    message: str
-    code: str
+    """One refused field."""
+
+    field: str = Field(description="Where it is, dotted.", examples=["body.name"])
+    message: str = Field(description="What is wrong with it.", examples=["Field required"])
+    code: str = Field(description="Stable code of the rule that it breaks.", examples=["missing"])
 
 
 class Problem(BaseModel):
     """RFC 9457 problem document, as every error of the API is answered."""
 
-    type: str = Field(examples=[PROBLEM_TYPE_BASE + "not_found"])
-    title: str
-    status: int
-    detail: str
-    code: str
-    request_id: str
-    errors: list[ProblemField] = []
+    type: str = Field(description="Names the kind of problem.", examples=[PROBLEM_TYPE_BASE + "not_found"])
+    title: str = Field(description="The kind of problem for people.", examples=["Not found"])
+    status: int = Field(description="The HTTP status.", examples=[404])
+    detail: str = Field(description="What happened, in a sentence.", examples=["There is no such app."])
+    code: str = Field(description="Stable code to decide on.", examples=["not_found"])
+    message: str = Field(description="The same as `detail`.", examples=["There is no such app."])
+    request_id: str = Field(
+        description="Finds the request in the logs.", examples=["req_01jd00000000000000000000a0"]
+    )
+    errors: list[ProblemField] = Field(
+        default=[], description="Every refused field; empty if it is not about one."
+    )
 
 
 def problem_response(
