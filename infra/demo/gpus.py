@@ -64,6 +64,11 @@ def tell_move(teller: Teller, stage: Stage, tenant: Tenant, service: dict[str, A
         90,
     )
     require(moved, "the service must run in Essonne now")
+    explanation = explain(tenant, service["id"])
+    teller.keep("placement-redaction-moved.json", explanation)
+    left = next(a for a in explanation["assessments"] if a["datacenter"] == "borlange-1")
+    require(not left["is_admitted"], "nothing new may be placed in Borlänge")
+    teller.say(f"new placements in Borlänge are refused: {left['rejections'][0]['text']['en']}")
     wanted = ("essonne", "certificate", "certification", "moved", "moving")
     for event in reversed(list(tenant.client.service_events.list(service_id=service["id"]))):
         if any(word in event["message"].lower() for word in wanted):
