@@ -76,8 +76,13 @@ def tell_move(teller: Teller, stage: Stage, tenant: Tenant, service: dict[str, A
     wait_until(
         teller, "the intervals in Borlänge closing", lambda: len(open_gpus(stage, service["id"])) == 8, 60
     )
-    phases = [line["data"]["phase"] for line in read_allocations(stage)]
-    counts = {phase: phases.count(phase) for phase in ("open", "beat", "close")}
+
+    def counted() -> dict[str, int] | None:
+        phases = [line["data"]["phase"] for line in read_allocations(stage)]
+        found = {phase: phases.count(phase) for phase in ("open", "beat", "close")}
+        return found if all(found.values()) else None
+
+    counts = wait_until(teller, "records of each kind", counted, 40)
     teller.say(
         f"GPU intervals on disk: {counts['open']} opened, {counts['beat']} beats, {counts['close']} closed"
     )
