@@ -72,6 +72,7 @@ def place(
         if is_held:
             sovereignty.keep_verdicts(uow, sites, requirement, verdicts)
             _keep_explanation(uow, service, deployment, decision)
+            deployment.messages, service.messages = [], []
             verdict = verdicts[offer.datacenter_code]
             _add_part(uow, service, deployment, plan, part_id, offer, size, verdict, replicas, parts)
             return True

@@ -51,10 +51,12 @@ class TestPlacing:
         assert found["rejections"][0]["detail"] == "country_not_allowed"
         assert fleet.deployment(service["latest_deployment_id"])["status"] == "PENDING"
         assert "PLACEMENT_PENDING" in fleet.events(service)
+        assert fleet.service(service)["messages"] == [told["explanation"]["summary"]["en"]]
         add_site(fleet, "essonne-1", "FR")
         fleet.run()
         [part] = fleet.parts(service)
         assert part["datacenter"] == "essonne-1"
+        assert fleet.service(service)["messages"] == []
         assert fleet.get(f"/v1/services/{service['id']}/explanation")["is_placed"] is True
 
     def test_pending_service_is_placed_when_capacity_appears(self, fleet: Fleet) -> None:
