@@ -143,7 +143,9 @@ class Edge:
         key = self.request.headers.get("Idempotency-Key") if self.request.method == "POST" else None
         scope = self._scope()
         with self._open() as uow:
-            request_hash = hash_request(self.request.method, self.request.url.path, self.request.state.body)
+            request_hash = hash_request(
+                self.settings.pepper, self.request.method, self.request.url.path, self.request.state.body
+            )
             if key is not None:
                 stored = replay_or_begin(uow, scope, key, request_hash)
                 if stored is not None:
