@@ -54,7 +54,8 @@ logs: setup  ## all logs as one, as they are written; NAME=api shows one program
 demo: build  ## tell the whole story on a stack of its own, unattended
 	@$(BIN)/python -m infra.local demo
 
-test: build  ## every test, on real servers that it starts itself
+test: setup  ## every test, on real servers that it starts itself
+	@$(BIN)/python -m infra.local build --tests
 	@$(BIN)/python -m pytest tests
 
 test-fast: setup  ## the tests that start no server
