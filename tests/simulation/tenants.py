@@ -82,7 +82,7 @@ class Caller:
             if response is not None:
                 assert response.is_success, f"{method} {path}: {response.status_code} {response.text}"
                 return response, tries
-            assert time.monotonic() < deadline, f"{method} {path} was not acknowledged"
+            assert time.monotonic() < deadline, f"{method} {path} was not acknowledged: {self.refused[-3:]}"
             time.sleep(RETRY_SECONDS)
 
     def _send(
@@ -90,13 +90,14 @@ class Caller:
     ) -> httpx.Response | None:
         """One try; None when it must be tried again: no answer, a server's error, or the key is in flight."""
         if self._client is None:
-            authorization = {"Authorization": f"Bearer {self.secret}"}
+            authorization = {"Authorization": f"Bearer {self.secret}"} if self.secret else {}
             self._client = httpx.Client(
                 base_url=self.base_url, headers=authorization, timeout=REQUEST_SECONDS_MAX
             )
         try:
             response = self._client.request(method, path, json=body, headers=headers)
-        except httpx.TransportError:
+        except (httpx.NetworkError, httpx.TimeoutException, httpx.RemoteProtocolError) as err:
+            self.refused.append(f"{method} {path}: {type(err).__name__}")
             self.close()
             return None
         if response.status_code >= 500 or response.status_code == 429:

@@ -33,8 +33,10 @@ from tests.simulation.tenants import (
 
 PARTS = ("api", "worker", "relay", "beat", "watcher", "operators", "kubernetes")
 ROUNDS_DEFAULT = 1
-SERVICES_A_ROUND = 12
+SERVICES_A_ROUND = 24
 TENANTS_A_ROUND = 3
+# Each fault this often a round: a second one may hit what still recovers from the first.
+FAULT_REPEATS = 2
 # A leased delivery comes back after 10 s, a killed program within seconds; the rest is room for a busy machine.
 SETTLED_SECONDS_MAX = 90.0
 
@@ -112,7 +114,7 @@ def run_round(
             for index in range(TENANTS_A_ROUND)
         ]
         grown = pool.submit(register_pool, operator, "essonne-1", f"grown-{number}", 1)
-        saboteur.run(plan_faults(source, 1))
+        saboteur.run(plan_faults(source, FAULT_REPEATS))
         outcomes = dict(pair for each in work for pair in each.result())
         grown.result()
     operator.close()
@@ -181,7 +183,7 @@ def test_nothing_acknowledged_is_lost_or_done_twice_while_every_process_is_kille
     operator = operator_of(stack)
     for code, country in SITES.items():
         register_site(operator, code, country)
-        register_pool(operator, code, f"{code}-b300", 2 + rounds)
+        register_pool(operator, code, f"{code}-b300", 2 + 2 * rounds)
     campaign = Campaign(stack, Database(stack.settings), [operator])
     campaign.wait_until_settled()
     figures = []
