@@ -63,12 +63,21 @@ def run(arguments: Sequence[str]) -> int:
     except (typer.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except BrokenPipeError:
-        # Whoever read has seen enough; Python's own last flush must not complain about it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return DONE
+        return _stop_writing()
+    except SystemExit as error:
+        # typer and rich turn a closed pipe into an exit of their own.
+        if not isinstance(error.__context__, BrokenPipeError):
+            raise
+        return _stop_writing()
     except EXPECTED as error:
         return report(error, arguments)
     return code if isinstance(code, int) else DONE
+
+
+def _stop_writing() -> int:
+    """Whoever read has seen enough; Python's own last flush must not complain about it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno() if sys.__stdout__ else 1)
+    return DONE
 
 
 def main() -> NoReturn:
