@@ -95,6 +95,7 @@ class Helm:
             command += ["--values", "-"]
         environment = {
             "PATH": os.environ["PATH"],
+            "HOME": str(self.home),
             **{f"HELM_{part}_HOME": str(self.home / part) for part in ("CACHE", "CONFIG", "DATA")},
         }
         return subprocess.run(

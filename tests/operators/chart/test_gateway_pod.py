@@ -24,13 +24,13 @@ def answering(status: int) -> Iterator[tuple[int, list[str]]]:
     seen: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802 - the name that http.server looks for
+        def do_GET(self) -> None:
             seen.append(f"{self.command} {self.path}")
             self.send_response(status)
             self.send_header("Content-Length", "0")
             self.end_headers()
 
-        def do_POST(self) -> None:  # noqa: N802 - the name that http.server looks for
+        def do_POST(self) -> None:
             self.do_GET()
 
         def log_request(self, code: int | str = "-", size: int | str = "-") -> None:

@@ -56,10 +56,10 @@ def rights_in_code() -> set[Right]:
     return found
 
 
-def local_objects() -> list[Object]:
+def local_objects(name: str) -> list[Object]:
     text = (MANIFESTS / "rbac.yaml").read_text(encoding="utf-8")
-    named = [each for each in yaml.safe_load_all(text) if each["metadata"]["name"] == "rempart-operators"]
-    assert {each["kind"] for each in named} == {"ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"}
+    named = [each for each in yaml.safe_load_all(text) if each["metadata"]["name"] == name]
+    assert named
     return named
 
 
@@ -73,8 +73,14 @@ def test_the_operators_may_do_what_their_code_does_and_nothing_else(helm: Helm) 
 
 def test_the_local_stack_gives_the_operators_the_charts_rights(helm: Helm) -> None:
     rendered = helm.objects("operators", REQUIRED["operators"])
-    assert rules_of(local_objects()) == rules_of(rendered)
-    assert rules_of(local_objects(), "Role") == rules_of(rendered, "Role")
+    local = local_objects("rempart-operators")
+    assert rules_of(local) == rules_of(rendered)
+    assert rules_of(local, "Role") == rules_of(rendered, "Role")
+
+
+def test_the_local_stack_gives_the_control_plane_the_charts_rights(helm: Helm) -> None:
+    rendered = helm.objects("controlplane", REQUIRED["controlplane"])
+    assert rules_of(local_objects("rempart-controlplane")) == rules_of(rendered)
 
 
 def test_a_lease_is_the_only_thing_beyond_its_own_kinds_nodes_and_pods(helm: Helm) -> None:
