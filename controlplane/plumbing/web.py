@@ -5,6 +5,7 @@ Sources: RFC 9457 (problem+json), RFC 9110 §8.8.3 and §13 (ETag, If-Match), RF
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Annotated, Any, TypeVar
@@ -14,7 +15,13 @@ from fastapi import Depends, Header, Query, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from controlplane.kernel.errors import PreconditionFailed, PreconditionRequired, RempartError, Unauthenticated
+from controlplane.kernel.errors import (
+    InvalidInput,
+    PreconditionFailed,
+    PreconditionRequired,
+    RempartError,
+    Unauthenticated,
+)
 from controlplane.kernel.principal import Principal
 from controlplane.plumbing.cursors import PAGE_DEFAULT, PAGE_MAX, Page, decode_cursor, encode_cursor
 from controlplane.plumbing.database import Database, UnitOfWork
@@ -35,6 +42,8 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+# The escape of U+0000, unless its backslash is itself escaped.
+_NUL_IN_JSON = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 PROBLEM_TYPE_BASE = "https://rempart.eu/problems/"
 
 
@@ -230,7 +239,14 @@ async def edge(
 ) -> Edge:
     """FastAPI dependency: read the (bounded) body once and hand out the Edge."""
     request.state.body = await request.body()
+    _refuse_nul(request.scope["path"], request.scope["query_string"], request.state.body)
     return Edge(request)
+
+
+def _refuse_nul(path: str, query: bytes, body: bytes) -> None:
+    """PostgreSQL's text holds every character but this one; nobody means it."""
+    if "\x00" in path or b"%00" in query or _NUL_IN_JSON.search(body):
+        raise InvalidInput("A text must not hold the character U+0000.")
 
 
 EdgeDep = Annotated[Edge, Depends(edge)]
