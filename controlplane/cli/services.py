@@ -128,8 +128,9 @@ def redeploy(
     """Deploy the same definition again, with the present values of its secrets."""
     with connect() as client:
         service_id = find_service(client, service)
-        client.services.redeploy(service_id)
-        _finish(client, client.services.get(service_id), output, timeout if wait else None)
+        deployment = client.services.redeploy(service_id)
+        service_now = client.services.get(service_id)
+        _finish(client, service_now, output, timeout if wait else None, deployment["id"])
 
 
 @app.command()
@@ -152,13 +153,20 @@ def delete(service: ServiceArgument, output: OutputOption = Format.TABLE) -> Non
     show_done(deleted, f"Deletion of {deleted['id']} has begun.", output)
 
 
-def _finish(client: Rempart, service: dict[str, Any], output: Format, wait_seconds: int | None) -> None:
+def _finish(
+    client: Rempart,
+    service: dict[str, Any],
+    output: Format,
+    wait_seconds: int | None,
+    deployment_id: str | None = None,
+) -> None:
     """Show the service as it stands, or as it stands once it is up."""
     if wait_seconds is not None:
         with progress(f"waiting for {service['name']}") as tell:
             service = client.wait_for_service(
                 service["id"],
                 timeout_seconds=wait_seconds,
+                deployment_id=deployment_id or service["latest_deployment_id"],
                 on_change=lambda deployment: tell(f"{deployment['id']} is {deployment['status']}"),
             )
     show_one(service, output)

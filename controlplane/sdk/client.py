@@ -137,24 +137,25 @@ class Rempart:
         service_id: str,
         *,
         timeout_seconds: float,
+        deployment_id: str | None = None,
         poll_seconds: float = POLL_SECONDS,
         on_change: Callable[[Json], None] | None = None,
     ) -> Json:
-        """Wait until the service's latest deployment is healthy or asleep; return the service.
+        """Wait until a deployment, the latest one now if none is named, is healthy or asleep; return the service.
 
+        A service that goes on serving with an older deployment is no success of the one that was waited for.
         Errors: DeploymentFailed when it cannot become so, WaitTimedOut with the last state otherwise.
         """
         deadline = time.monotonic() + timeout_seconds
-        before = ("", "")
+        wanted, before = deployment_id or self.services.get(service_id)["latest_deployment_id"], ""
         while True:
-            service = self.services.get(service_id)
-            deployment = self.deployments.get(service["latest_deployment_id"])
+            deployment = self.deployments.get(wanted)
             status, messages = deployment["status"], list(deployment.get("messages") or [])
-            if (deployment["id"], status) != before and on_change is not None:
+            if status != before and on_change is not None:
                 on_change(deployment)
-            before = (deployment["id"], status)
+            before = status
             if status in _GOOD:
-                return service
+                return self.services.get(service_id)
             if status in _BAD:
                 raise DeploymentFailed(status, messages)
             if time.monotonic() >= deadline:

@@ -60,3 +60,16 @@ def test_redeploy_waits_for_the_new_deployment(fleet: Fleet, owner: Shell) -> No
         assert owner.run(*DEPLOY, "--timeout", "60").code == 0
         done = owner.run("services", "redeploy", "chat", "--wait", "--timeout", "60", "-o", "json")
     assert done.code == 0, done
+
+
+def test_resume_waits_for_the_place_it_looks_for(fleet: Fleet, owner: Shell) -> None:
+    with meanwhile(fleet, answer_as_a_cell):
+        assert owner.run(*DEPLOY, "--timeout", "60").code == 0
+    assert owner.run("services", "pause", "chat").code == 0
+    fleet.run()
+    for part in fleet.get("/v1/regional_deployments")["regional_deployments"]:
+        fleet.end(part)
+    fleet.run()
+    with meanwhile(fleet, answer_as_a_cell):
+        done = owner.run("services", "resume", "chat", "--wait", "--timeout", "60", "-o", "json")
+    assert done.code == 0, done
