@@ -78,8 +78,8 @@ imports: setup  ## who may import whom
 golden: setup  ## write the golden files anew; their diff is reviewed as a contract
 	@REMPART_GOLDEN=write $(BIN)/python -m pytest tests/golden tests/unit/gateway/test_envoy_config.py
 
-bench: build  ## measure; figures are printed and kept as JSON under build/bench
-	@$(BIN)/python -m pytest tests/bench -s
+bench: build  ## measure; figures are printed and kept as JSON under build/bench; NAMES="api wake" chooses
+	@$(BIN)/python -m tests.bench $(NAMES)
 
 presubmit: lint types imports test  ## what is checked before a change is taken
 

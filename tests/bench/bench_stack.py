@@ -29,8 +29,8 @@ T = TypeVar("T")
 MODEL = "smollm2-135m-instruct"
 SITE = "essonne-1"
 REST_SECONDS = 20.0
-IDLE_SECONDS = 2
-WAIT_SECONDS_MAX = 120.0
+IDLE_SECONDS = 5
+WAIT_SECONDS_MAX = 60.0
 POLL_SECONDS = 0.2
 OURS = ("queue_ms", "place_ms", "schedule_ms", "start_ms")
 STEPS = (*OURS, "load_ms", "first_token_ms", "total_ms")
@@ -70,11 +70,11 @@ def _ready_nodes(pools: dict[str, Any]) -> int:
     return sum(int(pool["ready_nodes"]) for pool in pools["node_pools"])
 
 
-def deploy(tenant: Rempart, project: str) -> str:
-    app = tenant.apps.create({"name": "bench", "project_id": project})["id"]
+def deploy(tenant: Rempart, project: str, name: str) -> str:
+    app = tenant.apps.create({"name": name, "project_id": project})["id"]
     idle = {"sleep_idle_delay": {"deep_sleep_value": IDLE_SECONDS}}
     definition = {
-        "name": "bench",
+        "name": name,
         "instance_types": [{"type": "process-cpu"}],
         "scalings": [{"min": 0, "max": 1, "targets": [idle]}],
         "inference": {"model": MODEL},
@@ -105,18 +105,26 @@ def call(stack: LocalStack, key: str) -> bool:
     return response.status_code == 200
 
 
-def wake(stack: LocalStack, tenant: Rempart, key: str, service: str, known: int) -> dict[str, int]:
-    """Sleep, call, and read the breakdown that the API gives."""
-    wait_for("the service sleeping", lambda: is_asleep(tenant, service) or None)
+def wake(stack: LocalStack, tenant: Rempart, key: str, project: str, name: str) -> dict[str, int]:
+    """Deploy at zero, call, read the breakdown that the API gives, delete: each start is of its own service."""
+    service = deploy(tenant, project, name)
     wait_for("an answer", lambda: call(stack, key) or None)
+    seen: list[dict[str, Any]] = []
 
     def complete() -> dict[str, int] | None:
-        starts = tenant.request("GET", f"/v1/services/{service}/cold_starts").json()["cold_starts"]
-        if len(starts) <= known or any(starts[0][step] is None for step in STEPS):
+        seen[:] = tenant.request("GET", f"/v1/services/{service}/cold_starts").json()["cold_starts"]
+        if not seen or any(seen[0][step] is None for step in STEPS):
             return None
-        return {step: int(starts[0][step]) for step in STEPS}
+        return {step: int(seen[0][step]) for step in STEPS}
 
-    return wait_for("the cold start's breakdown", complete)
+    try:
+        steps = wait_for("the cold start's breakdown", complete)
+    except AssertionError as err:
+        raise AssertionError(f"{err}: {seen[:2]}") from err
+    wait_for("the service sleeping", lambda: is_asleep(tenant, service) or None)
+    tenant.services.delete(service)
+    wait_for("the service being gone", lambda: tenant.services.get(service)["status"] == "DELETED" or None)
+    return steps
 
 
 def weigh(stack: LocalStack) -> dict[str, Any]:
@@ -151,9 +159,8 @@ def bench(wakes: int) -> dict[str, Any]:
                 made = anonymous.sign_up(signup_body("bench"))
             key = made["api_key"]["secret"]
             with Rempart(key, url) as tenant:
-                service = deploy(tenant, made["project"]["id"])
-                starts = [wake(stack, tenant, key, service, number) for number in range(wakes)]
-                wait_for("the service sleeping", lambda: is_asleep(tenant, service) or None)
+                project = made["project"]["id"]
+                starts = [wake(stack, tenant, key, project, f"bench-{number}") for number in range(wakes)]
             weights = weigh(stack)
     ours = [sum(start[step] for step in OURS) for start in starts]
     return {

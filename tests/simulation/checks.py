@@ -111,10 +111,11 @@ def find_cluster_problems(uow: UnitOfWork, stack: LocalStack) -> list[str]:
         for name in wanted.keys() | found.keys()
         if wanted[name] != found[name] or found[name] > 1
     ]
-    pods = Counter(
-        pod["metadata"]["labels"].get("rempart.eu/inference-deployment")
-        for pod in list_objects(stack, "pods", "-A", "-l", "rempart.eu/inference-deployment")
-    )
+    replicas = list_objects(stack, "pods", "-A", "-l", "rempart.eu/inference-deployment")
+    pods = Counter(pod["metadata"]["labels"].get("rempart.eu/inference-deployment") for pod in replicas)
+    phases = {each["metadata"]["name"]: (each.get("status") or {}).get("phase") for each in objects}
+    problems += [f"custom resource {name} is {phase}" for name, phase in phases.items() if phase != "HEALTHY"]
+    problems += [f"pod {pod['metadata']['name']} is not ready" for pod in replicas if not is_ready(pod)]
     problems += [
         f"{name}: {pods[name]} pods for 1 replica" for name in wanted.keys() | pods.keys() if pods[name] != 1
     ]
@@ -131,6 +132,11 @@ def find_cluster_problems(uow: UnitOfWork, stack: LocalStack) -> list[str]:
         if pools.get(name) != (claims[name], claims[name])
     ]
     return problems
+
+
+def is_ready(pod: dict[str, Any]) -> bool:
+    conditions = (pod.get("status") or {}).get("conditions") or []
+    return any((each["type"], each["status"]) == ("Ready", "True") for each in conditions)
 
 
 def find_interval_problems(uow: UnitOfWork, stack: LocalStack) -> list[str]:

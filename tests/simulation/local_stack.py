@@ -19,6 +19,7 @@ from typing import Any
 from controlplane.plumbing.settings import Settings
 from infra.local.control import ask
 from infra.local.paths import REPOSITORY, Layout
+from infra.local.stack import PORT_VARIABLES
 
 UP_SECONDS_MAX = 300
 DOWN_SECONDS_MAX = 150
@@ -87,6 +88,8 @@ def running_stack(folder: Path, only: Sequence[str] = ()) -> Iterator[LocalStack
     """Start a stack (or the programs named and all they need) under `folder`; stop it whatever happens."""
     environment = {name: value for name, value in os.environ.items() if not _is_address(name)}
     environment["REMPART_LOCAL_DIR"] = str(folder)
+    # Any free ports: the usual ones may be another stack's, which would answer in this one's place.
+    environment |= dict.fromkeys(PORT_VARIABLES.values(), "0")
     try:
         _local(environment, UP_SECONDS_MAX, "up", *(f"--only={name}" for name in only))
         layout = Layout(folder)

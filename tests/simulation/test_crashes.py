@@ -1,6 +1,6 @@
 """Every process is killed while tenants work: nothing acknowledged is lost, nothing is done twice, all converges.
 
-Replay a run with CRASH_SEED; ROUNDS makes a longer campaign. The seed decides what is hit in which order and after
+Replay a run with CRASH_SEED; ROUNDS makes a longer campaign and FAULT_REPEATS a denser one. The seed decides what is hit in which order and after
 which pauses; what each process was doing at that instant is the machine's.
 """
 
@@ -35,8 +35,8 @@ PARTS = ("api", "worker", "relay", "beat", "watcher", "operators", "kubernetes")
 ROUNDS_DEFAULT = 1
 SERVICES_A_ROUND = 24
 TENANTS_A_ROUND = 3
-# Each fault this often a round: a second one may hit what still recovers from the first.
-FAULT_REPEATS = 2
+# Each fault this often a round; with more, a second one may hit what still recovers from the first.
+FAULT_REPEATS = int(os.environ.get("FAULT_REPEATS", "1"))
 # A leased delivery comes back after 10 s, a killed program within seconds; the rest is room for a busy machine.
 SETTLED_SECONDS_MAX = 90.0
 
