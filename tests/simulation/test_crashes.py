@@ -1,7 +1,8 @@
 """Every process is killed while tenants work: nothing acknowledged is lost, nothing is done twice, all converges.
 
-Replay a run with CRASH_SEED; ROUNDS makes a longer campaign and FAULT_REPEATS a denser one. The seed decides what is hit in which order and after
-which pauses; what each process was doing at that instant is the machine's.
+Replay a run with CRASH_SEED; ROUNDS makes a longer campaign and FAULT_REPEATS a denser one. The seed decides
+what is hit in which order and after which pauses; what each process was doing at that instant is the
+machine's.
 """
 
 from __future__ import annotations
