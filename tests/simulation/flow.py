@@ -1,7 +1,7 @@
 """Create a service, place it and tell its cell, as one sequence of commits; dies at the one it is told to.
 
-Run by the tests as `python -m tests.simulation.flow`: reads orders as JSON lines from standard input, does each in a
-fork of its own (everything is imported once), and writes how it ended. An order:
+Run by the tests as `python -m tests.simulation.flow`: reads orders as JSON lines from standard input, does the first
+itself to warm up and each other in a fork of its own, and writes how it ended. An order:
 `{"name", "app_id", "key", "die_at": 0 for never, "moment": "before" | "after"}`; the answer: `{"status"}`, which is
 the exit code, or minus the signal that ended it.
 """
@@ -12,8 +12,11 @@ import json
 import os
 import signal
 import sys
+import threading
+import time
 import traceback
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from fastapi import FastAPI
@@ -23,14 +26,19 @@ from sqlalchemy.orm import Session
 
 from controlplane.entrypoints.api import create_app
 from controlplane.entrypoints.wiring import all_consumers, make_context
+from controlplane.identity import service as identity
 from controlplane.kernel.ids import EventId
+from controlplane.plumbing.cluster import Clusters
 from controlplane.plumbing.consumers import Consumers, deliver, due_batch, route_batch
 from controlplane.plumbing.context import Context
+from controlplane.plumbing.redis import connect
 from controlplane.plumbing.settings import load_settings
 from tests.integration.deployments.fleet import definition
 
 # Events cause events a few deep; a flow that is not over after this many rounds wakes itself.
 ROUNDS_MAX = 40
+# Threads of a finished run end at once; a fork must not copy one that holds a lock.
+THREADS_SECONDS_MAX = 20.0
 MOMENTS = ("before", "after")
 
 
@@ -85,11 +93,26 @@ def obey(app: FastAPI, context: Context, consumers: Consumers, order: dict[str, 
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
+def warm_up(app: FastAPI, context: Context, order: dict[str, Any]) -> Context:
+    """Run an order here, so that no fork compiles again what this one did; leave no connection, no thread."""
+    run(app, context, all_consumers(context), order)
+    context.database.dispose()
+    app.state.recent_uses = identity.RecentUses()
+    deadline = time.monotonic() + THREADS_SECONDS_MAX
+    while threading.active_count() > 1:
+        assert time.monotonic() < deadline, f"threads are left: {threading.enumerate()}"
+        time.sleep(0.01)
+    settings = context.settings
+    return replace(context, redis=connect(settings.redis_url), clusters=Clusters(settings.kubeconfig))
+
+
 def main() -> None:
     settings = load_settings()
     # Opened lazily: no connection and no thread exists before a fork.
     context = make_context(settings)
     app = create_app(settings, context.database)
+    context = warm_up(app, context, json.loads(sys.stdin.readline()))
+    print(json.dumps({"status": 0}), flush=True)
     consumers = all_consumers(context)
     for line in sys.stdin:
         print(json.dumps({"status": obey(app, context, consumers, json.loads(line))}), flush=True)

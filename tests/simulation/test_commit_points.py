@@ -159,6 +159,7 @@ def find_problems(fleet: Fleet, name: str) -> dict[str, Any]:
 def test_a_fresh_process_finishes_what_one_left_at_any_commit(
     runner: Runner, fleet: Fleet, kubernetes_api: KubernetesApi, moment: str
 ) -> None:
+    assert runner.run(f"{moment}-warm-up") == 0
     for number in range(1, COMMITS_MAX):
         name = f"{moment}-{number}"
         status = runner.run(name, number, moment)
