@@ -54,7 +54,8 @@ logs: setup  ## all logs as one, as they are written; NAME=api shows one program
 demo: build  ## tell the whole story on a stack of its own, unattended
 	@$(BIN)/python -m infra.local demo
 
-test: build  ## every test, on real servers that it starts itself
+test: setup  ## every test, on real servers that it starts itself
+	@$(BIN)/python -m infra.local build --tests
 	@$(BIN)/python -m pytest tests
 
 test-fast: setup  ## the tests that start no server
@@ -75,10 +76,10 @@ imports: setup  ## who may import whom
 	@$(BIN)/lint-imports
 
 golden: setup  ## write the golden files anew; their diff is reviewed as a contract
-	@REMPART_GOLDEN=write $(BIN)/python -m pytest tests/golden
+	@REMPART_GOLDEN=write $(BIN)/python -m pytest tests/golden tests/unit/gateway/test_envoy_config.py
 
-bench: build  ## measure; figures are printed and kept as JSON under build/bench
-	@$(BIN)/python -m pytest tests/bench -s
+bench: build  ## measure; figures are printed and kept as JSON under build/bench; NAMES="api wake" chooses
+	@$(BIN)/python -m tests.bench $(NAMES)
 
 presubmit: lint types imports test  ## what is checked before a change is taken
 

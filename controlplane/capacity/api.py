@@ -229,8 +229,8 @@ def delete_node_pool(node_pool_name: NodePoolName, edge: EdgeDep) -> Response:
 )
 def list_nodes(
     edge: EdgeDep,
-    pool: Annotated[str | None, Query(max_length=50)] = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    pool: Annotated[str | None, Query(max_length=50, description="Only those of this pool.")] = None,
+    limit: Annotated[int, Query(ge=1, le=200, description="How many items a page holds.")] = 50,
     cursor: Annotated[
         str | None, Query(max_length=63, description="`next_cursor` of the page before.")
     ] = None,

@@ -25,34 +25,36 @@ class CellIn(WireModel):
 
 class DatacenterIn(WireModel):
     code: Code = Field(description="Short name, unique.", examples=["essonne-1"])
-    name: str = Field(min_length=1, max_length=100, examples=["Essonne, hall 1"])
+    name: str = Field(
+        description="Name for people.", min_length=1, max_length=100, examples=["Essonne, hall 1"]
+    )
     country: str = Field(pattern=r"^[A-Z]{2}$", description="ISO 3166-1 alpha-2.", examples=["FR"])
-    operator_entity_id: EntityRef
-    owner_entity_id: EntityRef
+    operator_entity_id: EntityRef = Field(description="Who runs it: id of a legal entity.")
+    owner_entity_id: EntityRef = Field(description="Whose it is: id of a legal entity.")
     power_kw: PowerKw
     rack_kw_max: int = Field(ge=1, le=2000, description="Power of one rack in kW.", examples=[130])
     pue_milli: PueMilli
-    cells: list[CellIn] = Field(min_length=1, max_length=20)
+    cells: list[CellIn] = Field(description="Its Kubernetes clusters.", min_length=1, max_length=20)
 
 
 class DatacenterPatch(WireModel):
-    pue_milli: PueMilli | None = None
-    power_kw: PowerKw | None = None
+    pue_milli: PueMilli | None = Field(default=None, description="PUE in thousandths; left out: as it is.")
+    power_kw: PowerKw | None = Field(default=None, description="Power of the site in kW; left out: as it is.")
 
 
 class DatacenterOut(WireModel):
-    id: str
-    code: str
-    name: str
-    country: str
-    operator_entity_id: str
-    owner_entity_id: str
-    power_kw: int
-    rack_kw_max: int
-    pue_milli: int
-    cells: list[str]
-    created_at: datetime
-    version: int
+    id: str = Field(description="Id of the datacenter.")
+    code: str = Field(description="Short name.")
+    name: str = Field(description="Name for people.")
+    country: str = Field(description="ISO 3166-1 alpha-2.")
+    operator_entity_id: str = Field(description="Legal entity that runs it.")
+    owner_entity_id: str = Field(description="Legal entity that owns it.")
+    power_kw: int = Field(description="Power of the site in kW.")
+    rack_kw_max: int = Field(description="Power of one rack in kW.")
+    pue_milli: int = Field(description="PUE in thousandths: 1200 is 1.20.")
+    cells: list[str] = Field(description="Names of its Kubernetes clusters.")
+    created_at: datetime = Field(description="When it was registered.")
+    version: int = Field(description="Counts changes; the ETag.")
 
 
 class DatacenterReply(WireModel):
@@ -65,20 +67,30 @@ class DatacenterList(WireModel):
 
 class AcceleratorIn(WireModel):
     sku: str = Field(
-        min_length=1, max_length=63, pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", examples=["nvidia-b300"]
+        description="Which GPUs.",
+        min_length=1,
+        max_length=63,
+        pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$",
+        examples=["nvidia-b300"],
     )
     count: int = Field(ge=1, le=16, description="GPUs of one node.", examples=[8])
 
 
 class NodePoolIn(WireModel):
-    name: PoolName = Field(examples=["essonne-b300"])
-    datacenter: Code
-    cell: Code
+    name: PoolName = Field(description="Unique name.", examples=["essonne-b300"])
+    datacenter: Code = Field(description="Code of its datacenter.")
+    cell: Code = Field(description="Name of its cell.")
     provider: ProviderKind = Field(description="`kwok` makes simulated nodes, labelled so everywhere.")
     instance_type: str = Field(
-        min_length=1, max_length=63, pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", examples=["b300-8x"]
+        description="Name of the size of its nodes.",
+        min_length=1,
+        max_length=63,
+        pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$",
+        examples=["b300-8x"],
     )
-    accelerator: AcceleratorIn | None = None
+    accelerator: AcceleratorIn | None = Field(
+        default=None, description="GPUs of each node; left out for nodes without."
+    )
     cpu_milli: int = Field(ge=100, le=4_096_000, description="CPU of one node in thousandths of a core.")
     memory_mib: int = Field(ge=64, le=67_108_864, description="Memory of one node in MiB.")
     watts_per_node: int = Field(ge=1, le=500_000, description="Draw of one node at full load in watts.")
@@ -92,29 +104,29 @@ class NodePoolIn(WireModel):
 
 
 class NodePoolPatch(WireModel):
-    replicas: int = Field(ge=0, le=2000)
+    replicas: int = Field(description="Nodes wanted.", ge=0, le=2000)
 
 
 class NodePoolOut(WireModel):
-    id: str
-    name: str
-    datacenter: str
-    country: str
-    cell: str
-    provider: str
-    instance_type: str
-    accelerator: AcceleratorIn | None
-    cpu_milli: int
-    memory_mib: int
-    watts_per_node: int
-    replicas: int
-    ready_nodes: int
-    gpus_reserved: int
-    is_simulated: bool
-    state: str
-    message: str
-    created_at: datetime
-    version: int
+    id: str = Field(description="Id of the pool.")
+    name: str = Field(description="Unique name.")
+    datacenter: str = Field(description="Code of its datacenter.")
+    country: str = Field(description="Country of the datacenter.")
+    cell: str = Field(description="Name of its cell.")
+    provider: str = Field(description="Where its nodes come from: `kwok` (simulated) or `process`.")
+    instance_type: str = Field(description="Size of its nodes.")
+    accelerator: AcceleratorIn | None = Field(description="GPUs of each node; null for nodes without.")
+    cpu_milli: int = Field(description="CPU of one node in thousandths of a core.")
+    memory_mib: int = Field(description="Memory of one node in MiB.")
+    watts_per_node: int = Field(description="Draw of one node at full load in watts.")
+    replicas: int = Field(description="Nodes wanted.")
+    ready_nodes: int = Field(description="Nodes that passed their acceptance check and are ready.")
+    gpus_reserved: int = Field(description="GPUs that deployments hold.")
+    is_simulated: bool = Field(description="Whether its nodes are simulated.")
+    state: str = Field(description="How it stands.")
+    message: str = Field(description="Why it stands so; empty when all is well.")
+    created_at: datetime = Field(description="When it was first wanted.")
+    version: int = Field(description="Counts changes; the ETag.")
 
 
 class NodePoolReply(WireModel):
@@ -123,43 +135,43 @@ class NodePoolReply(WireModel):
 
 class NodePoolList(WireModel):
     node_pools: list[NodePoolOut]
-    limit: int
-    has_next: bool
-    next_cursor: str | None
+    limit: int = Field(description="How many items a page holds.")
+    has_next: bool = Field(description="Whether more follow.")
+    next_cursor: str | None = Field(description="`cursor` of the next page; null on the last one.")
 
 
 class AcceptanceCheckOut(WireModel):
-    name: str
-    result: str
-    detail: str
+    name: str = Field(description="What was checked.")
+    result: str = Field(description="How it ended: passed, failed, skipped or simulated.")
+    detail: str = Field(description="What was measured.")
 
 
 class NodeOut(WireModel):
-    name: str
-    pool: str
-    node: str
-    phase: str
-    is_simulated: bool
-    accepted_at: datetime | None
-    acceptance: list[AcceptanceCheckOut]
-    observed_at: datetime
+    name: str = Field(description="Name of the claim for this machine.")
+    pool: str = Field(description="Name of its pool.")
+    node: str = Field(description="Name of its Kubernetes node; empty until it has one.")
+    phase: str = Field(description="How far it has come.")
+    is_simulated: bool = Field(description="Whether it is simulated.")
+    accepted_at: datetime | None = Field(description="When it passed its acceptance check; null until then.")
+    acceptance: list[AcceptanceCheckOut] = Field(description="The checks of its acceptance.")
+    observed_at: datetime = Field(description="When its cell last reported on it.")
 
 
 class NodeList(WireModel):
     nodes: list[NodeOut]
-    limit: int
-    has_next: bool
-    next_cursor: str | None
+    limit: int = Field(description="How many items a page holds.")
+    has_next: bool = Field(description="Whether more follow.")
+    next_cursor: str | None = Field(description="`cursor` of the next page; null on the last one.")
 
 
 class CatalogDatacenterOut(WireModel):
     """What a tenant may know of a site before choosing it."""
 
-    id: str
-    name: str
+    id: str = Field(description="Code of the site, as `regions` of a definition takes it.")
+    name: str = Field(description="Name for people.")
     region_id: str = Field(description="Country of the site, in lower case.", examples=["fr"])
-    country: str
-    pue_milli: int
+    country: str = Field(description="ISO 3166-1 alpha-2.")
+    pue_milli: int = Field(description="PUE in thousandths: 1200 is 1.20.")
 
 
 class CatalogDatacenterList(WireModel):
@@ -167,9 +179,9 @@ class CatalogDatacenterList(WireModel):
 
 
 class RegionOut(WireModel):
-    id: str
-    name: str
-    datacenters: list[str]
+    id: str = Field(description="Country in lower case.")
+    name: str = Field(description="Country code.")
+    datacenters: list[str] = Field(description="Codes of its sites.")
 
 
 class RegionList(WireModel):

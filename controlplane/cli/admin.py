@@ -1,4 +1,4 @@
-"""`rempart admin`: the platform operator's nouns."""
+"""`rempart admin`: the platform operator's nouns: organizations, the clock, and those of sites and law."""
 
 from __future__ import annotations
 
@@ -6,65 +6,95 @@ from typing import Annotated
 
 import typer
 
+from controlplane.cli import admin_law, admin_sites, audit
 from controlplane.cli.config import connect
 from controlplane.cli.output import Format, OutputOption, show_list, show_one
 
-app = typer.Typer(no_args_is_help=True)
-POOL_COLUMNS = (
-    ("name", "name"), ("datacenter", "datacenter"), ("type", "instance_type"), ("wanted", "replicas"),
-    ("ready", "ready_nodes"), ("simulated", "is_simulated"), ("state", "state"),
-)  # fmt: skip
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+organizations = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+clock = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(organizations, name="organizations", help="Customers and their limits.")
+app.add_typer(admin_sites.datacenters, name="datacenters", help="Sites.")
+app.add_typer(admin_sites.pools, name="pools", help="Pools of equal machines.")
+app.add_typer(admin_sites.nodes, name="nodes", help="Machines.")
+app.add_typer(admin_law.entities, name="entities", help="Legal entities.")
+app.add_typer(admin_law.holdings, name="holdings", help="Who holds what of whom.")
+app.add_typer(admin_law.certifications, name="certifications", help="Certificates of entities and sites.")
+app.add_typer(clock, name="clock", help="The clock of a local installation.")
+app.add_typer(
+    audit.make_app(lambda client: client.platform_audit_events),
+    name="audit",
+    help="What the platform's own keys did.",
+)
+
+ORGANIZATION_COLUMNS = (("name", "name"), ("id", "id"), ("status", "status"), ("country", "country"))
+QUOTA_COLUMNS = (("name", "name"), ("limit", "limit"), ("default", "is_default"))
+OrganizationArgument = Annotated[str, typer.Argument(help="Id of the organization.")]
 
 
-@app.command()
-def datacenters(output: OutputOption = Format.TABLE) -> None:
-    """List datacenters."""
+@organizations.command("list")
+def list_organizations(output: OutputOption = Format.TABLE) -> None:
+    """List organizations."""
     with connect() as client:
-        columns = (
-            ("code", "code"),
-            ("country", "country"),
-            ("kW", "power_kw"),
-            ("PUE ‰", "pue_milli"),
-            ("id", "id"),
-        )
-        show_list(client.datacenters.list(), columns, output)
+        show_list(client.organizations.list(), ORGANIZATION_COLUMNS, output)
 
 
-@app.command()
-def pools(output: OutputOption = Format.TABLE) -> None:
-    """List node pools."""
+@organizations.command("get")
+def get_organization(organization: OrganizationArgument, output: OutputOption = Format.TABLE) -> None:
+    """Show an organization and its billing party."""
     with connect() as client:
-        show_list(client.node_pools.list(), POOL_COLUMNS, output)
+        show_one(client.organizations.get(organization), output)
 
 
-@app.command()
-def scale(
-    name: str, replicas: Annotated[int, typer.Argument(min=0, max=2000)], output: OutputOption = Format.TABLE
-) -> None:
-    """Change how many machines a pool wants."""
-    with connect() as client:
-        show_one(client.node_pools.update(name, {"replicas": replicas}), output)
-
-
-@app.command()
-def nodes(
-    pool: Annotated[str | None, typer.Option(help="Only those of this pool.")] = None,
+@organizations.command("suspend")
+def suspend_organization(
+    organization: OrganizationArgument,
+    reason: Annotated[str, typer.Option(help="Shown to the organization.")],
     output: OutputOption = Format.TABLE,
 ) -> None:
-    """List machines with their phase and the date of their acceptance check."""
+    """Refuse an organization's keys from now on."""
     with connect() as client:
-        columns = (
-            ("name", "name"),
-            ("pool", "pool"),
-            ("phase", "phase"),
-            ("simulated", "is_simulated"),
-            ("accepted", "accepted_at"),
-        )
-        show_list(client.nodes.list(pool=pool), columns, output)
+        show_one(client.organizations.suspend(organization, reason), output)
 
 
-@app.command()
-def organizations(output: OutputOption = Format.TABLE) -> None:
-    """List tenants."""
+@organizations.command("resume")
+def resume_organization(organization: OrganizationArgument, output: OutputOption = Format.TABLE) -> None:
+    """Accept an organization's keys again."""
     with connect() as client:
-        show_list(client.organizations.list(), (("name", "name"), ("id", "id"), ("status", "status")), output)
+        show_one(client.organizations.resume(organization), output)
+
+
+@organizations.command("quotas")
+def list_quotas(organization: OrganizationArgument, output: OutputOption = Format.TABLE) -> None:
+    """List an organization's limits."""
+    with connect() as client:
+        show_list(client.organizations.quotas(organization), QUOTA_COLUMNS, output, name="name")
+
+
+@organizations.command("set-quota")
+def set_quota(
+    organization: OrganizationArgument,
+    name: Annotated[str, typer.Argument(help="Name of the limit, as 'quotas' shows it.")],
+    limit: Annotated[int, typer.Argument(min=0, max=1_000_000, help="How many it may have.")],
+    output: OutputOption = Format.TABLE,
+) -> None:
+    """Set one limit of an organization."""
+    with connect() as client:
+        show_one(client.organizations.set_quota(organization, name, limit), output, name="name")
+
+
+@clock.command("show")
+def show_clock(output: OutputOption = Format.TABLE) -> None:
+    """Show what the installation takes for now."""
+    with connect() as client:
+        show_one(client.clock(), output, name="now")
+
+
+@clock.command("move")
+def move_clock(
+    offset_seconds: Annotated[int, typer.Argument(min=0, help="How far ahead of the real time to run.")],
+    output: OutputOption = Format.TABLE,
+) -> None:
+    """Let a local installation's clock run ahead; 0 brings it back. Refused in production."""
+    with connect() as client:
+        show_one(client.move_clock(offset_seconds), output, name="now")

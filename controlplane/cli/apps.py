@@ -7,11 +7,13 @@ from typing import Annotated
 import typer
 
 from controlplane.cli.config import connect
-from controlplane.cli.output import Format, OutputOption, say, show_list, show_one
-from controlplane.sdk import Rempart
+from controlplane.cli.find import find_app, project_or_none
+from controlplane.cli.output import Format, OutputOption, show_done, show_list, show_one
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 COLUMNS = (("name", "name"), ("id", "id"), ("project", "project_id"), ("created", "created_at"))
+AppArgument = Annotated[str, typer.Argument(metavar="APP", help="Id or name of the app.")]
+NameArgument = Annotated[str, typer.Argument(help="Lower-case letters, digits and dashes.")]
 
 
 @app.command("list")
@@ -22,37 +24,37 @@ def list_apps(output: OutputOption = Format.TABLE) -> None:
 
 
 @app.command()
+def get(app_name: AppArgument, output: OutputOption = Format.TABLE) -> None:
+    """Show an app."""
+    with connect() as client:
+        show_one(client.apps.get(find_app(client, app_name)), output)
+
+
+@app.command()
 def create(
-    name: str,
-    project: Annotated[str | None, typer.Option(help="Project id; needed only if you have several.")] = None,
+    name: NameArgument,
+    project: Annotated[
+        str | None, typer.Option(help="Project by id or name; else the key's own, or the default one.")
+    ] = None,
     output: OutputOption = Format.TABLE,
 ) -> None:
     """Create an app."""
     with connect() as client:
-        show_one(client.apps.create({"name": name, "project_id": project or only_project(client)}), output)
+        body = {"name": name, "project_id": project_or_none(client, project)}
+        show_one(client.apps.create(body), output)
 
 
 @app.command()
-def delete(app_id: str) -> None:
+def rename(app_name: AppArgument, name: NameArgument, output: OutputOption = Format.TABLE) -> None:
+    """Give an app another name."""
+    with connect() as client:
+        show_one(client.apps.update(find_app(client, app_name), {"name": name}), output)
+
+
+@app.command()
+def delete(app_name: AppArgument, output: OutputOption = Format.TABLE) -> None:
     """Delete an app that has no services."""
     with connect() as client:
+        app_id = find_app(client, app_name)
         client.apps.delete(app_id)
-    say("Deleted.")
-
-
-def only_project(client: Rempart) -> str:
-    """The caller's project when there is just one."""
-    projects = list(client.projects.list())
-    if len(projects) != 1:
-        raise typer.BadParameter(f"you have {len(projects)} projects: name one with --project")
-    return str(projects[0]["id"])
-
-
-def find_app(client: Rempart, name_or_id: str) -> str:
-    """Resolve an app by id or by name."""
-    if name_or_id.startswith("app_"):
-        return name_or_id
-    for item in client.apps.list():
-        if item["name"] == name_or_id:
-            return str(item["id"])
-    raise typer.BadParameter(f"there is no app '{name_or_id}'")
+    show_done({"id": app_id, "is_deleted": True}, f"Deleted {app_id}.", output)

@@ -1,99 +1,87 @@
-"""`rempart`: commands by noun. Exit codes: 0 done, 1 failed or refused, 2 wrong use, 3 not logged in,
-4 not found, 5 a wait timed out, 6 a deployment failed, 7 the server cannot be reached."""
+"""`rempart`: commands by noun. Exit codes stand in `controlplane.cli.errors` and docs/reference/cli.md."""
 
 from __future__ import annotations
 
-import json
+import os
 import sys
-from typing import Annotated, NoReturn
+from collections.abc import Sequence
+from typing import NoReturn
 
-import click
 import typer
 
-from controlplane.cli import admin, apps, audit, keys, secrets, services
-from controlplane.cli.config import NotLoggedIn, Profile, connect, forget_profile, load_profile, save_profile
-from controlplane.cli.output import Format, OutputOption, say, show_one
-from controlplane.sdk import ApiError, ConnectionLost, DeploymentFailed, Rempart, WaitTimedOut
+from controlplane.cli import (
+    account,
+    admin,
+    apps,
+    audit,
+    catalog,
+    deployments,
+    keys,
+    projects,
+    secrets,
+    services,
+    story,
+)
+from controlplane.cli.errors import DONE, EXPECTED, INTERRUPTED, report
 
-EXIT_CODES: dict[type[Exception], int] = {
-    NotLoggedIn: 3,
-    WaitTimedOut: 5,
-    DeploymentFailed: 6,
-    ConnectionLost: 7,
-}
-
+# Plain help: the same text on a terminal, in a pipe and under NO_COLOR.
 app = typer.Typer(
     name="rempart",
-    help="Deploy models where the law you chose applies. Every command takes -o json.",
+    help="Deploy models where the law you chose applies. Every command takes -o table, json, yaml or name.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
 )
+app.command()(account.login)
+app.command()(account.logout)
+app.command()(account.whoami)
+app.command()(account.signup)
+app.command("secrets-check")(account.secrets_check)
+app.add_typer(projects.app, name="projects", help="Parts of your organization.")
 app.add_typer(apps.app, name="apps", help="Groups of services.")
 app.add_typer(services.app, name="services", help="What you want to run.")
-app.add_typer(services.deployments, name="deployments", help="Immutable versions of a service.")
-app.add_typer(services.instances, name="instances", help="Replicas as they run.")
+app.add_typer(deployments.deployments, name="deployments", help="Immutable versions of a service.")
+app.add_typer(deployments.instances, name="instances", help="Replicas as they run.")
+app.command()(story.logs)
+app.command()(story.events)
 app.add_typer(secrets.app, name="secrets", help="Values that only your services see.")
-app.add_typer(keys.app, name="keys", help="API keys of your organisation.")
-app.add_typer(audit.app, name="audit", help="Who did what, and the proof that nothing was changed.")
+app.add_typer(keys.app, name="keys", help="API keys of your organization.")
+app.add_typer(catalog.app, name="catalog", help="Models, sizes and sites to choose from.")
+app.add_typer(
+    audit.make_app(lambda client: client.audit_events),
+    name="audit",
+    help="Who did what, and the proof that nothing was changed.",
+)
 app.add_typer(admin.app, name="admin", help="For the platform operator.")
-app.command("logs")(services.logs)
-app.command("events")(services.events)
 
 
-@app.command()
-def login(
-    key: Annotated[str, typer.Option(prompt="API key", hide_input=True, help="A key that starts with rmp_.")],
-    url: Annotated[str, typer.Option(help="Address of the REST door.")] = "http://127.0.0.1:8080",
-) -> None:
-    """Check a key and remember it for this user."""
-    with Rempart(key, url) as client:
-        client.request("GET", "/v1/organization")
-    say(f"Logged in to {url}; the key is stored in {save_profile(Profile(url, key))}.")
+def run(arguments: Sequence[str]) -> int:
+    """Run a command and return its exit code; what went wrong is on standard error."""
+    try:
+        code = app(list(arguments), standalone_mode=False, prog_name="rempart")
+        sys.stdout.flush()
+    except (typer.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except BrokenPipeError:
+        return _stop_writing()
+    except SystemExit as error:
+        # typer and rich turn a closed pipe into an exit of their own.
+        if not isinstance(error.__context__, BrokenPipeError):
+            raise
+        return _stop_writing()
+    except EXPECTED as error:
+        return report(error, arguments)
+    return code if isinstance(code, int) else DONE
 
 
-@app.command()
-def logout() -> None:
-    """Forget the stored key."""
-    say("The stored key is gone." if forget_profile() else "There was no stored key.")
-
-
-@app.command()
-def whoami(output: OutputOption = Format.TABLE) -> None:
-    """Show the organisation that the key belongs to."""
-    with connect() as client:
-        organization = client.request("GET", "/v1/organization").json()["organization"]
-    show_one({**organization, "api": load_profile().base_url}, output)
+def _stop_writing() -> int:
+    """Whoever read has seen enough; Python's own last flush must not complain about it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno() if sys.__stdout__ else 1)
+    return DONE
 
 
 def main() -> NoReturn:
-    """Run a command; errors go to standard error, as JSON when the output was asked as JSON."""
-    try:
-        code = app(standalone_mode=False)
-    except click.exceptions.Abort:
-        sys.exit(130)
-    except click.ClickException as err:
-        err.show()
-        sys.exit(err.exit_code)
-    except ApiError as err:
-        _report(err.message, err.code, err.request_id, err.fields)
-        sys.exit(4 if err.status == 404 else 3 if err.status == 401 else 1)
-    except tuple(EXIT_CODES) as err:
-        _report(str(err), type(err).__name__, "", [])
-        sys.exit(EXIT_CODES[type(err)])
-    sys.exit(code if isinstance(code, int) else 0)
-
-
-def _report(message: str, code: str, request_id: str, fields: list[dict[str, str]]) -> None:
-    arguments = sys.argv[1:]
-    if any(a in ("json", "-ojson", "--output=json") for a in arguments):
-        problem = {"error": {"code": code, "message": message, "request_id": request_id, "fields": fields}}
-        print(json.dumps(problem, ensure_ascii=False), file=sys.stderr)
-        return
-    print(f"Error: {message}", file=sys.stderr)
-    for problem_field in fields:
-        print(f"  {problem_field.get('field')}: {problem_field.get('message')}", file=sys.stderr)
-    if request_id:
-        print(f"  (request {request_id})", file=sys.stderr)
+    sys.exit(run(sys.argv[1:]))
 
 
 if __name__ == "__main__":

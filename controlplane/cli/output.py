@@ -1,9 +1,15 @@
-"""What the command prints: tables for people, JSON and YAML for programs, names for shells."""
+"""What the command prints: tables for people, JSON and YAML for programs, names for shells.
+
+Colour and spinners are for terminals alone, and for no terminal under NO_COLOR (no-color.org).
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -11,6 +17,9 @@ import typer
 import yaml
 from rich.console import Console
 from rich.table import Table
+
+# What is piped is not folded: a line is a line.
+PIPE_WIDTH = 10_000
 
 
 class Format(StrEnum):
@@ -24,48 +33,82 @@ OutputOption = Annotated[
     Format, typer.Option("--output", "-o", help="How to print: table, json, yaml or name.")
 ]
 
-_console = Console(soft_wrap=True, highlight=False)
 
-
-def show_list(items: Iterable[Mapping[str, Any]], columns: Sequence[tuple[str, str]], output: Format) -> None:
-    """Print many: `columns` are (heading, field) pairs of the table."""
+def show_list(
+    items: Iterable[Mapping[str, Any]],
+    columns: Sequence[tuple[str, str]],
+    output: Format,
+    *,
+    name: str = "id",
+) -> None:
+    """Print many: `columns` are (heading, field) pairs of the table, `name` the field that `-o name` prints."""
     rows = [dict(item) for item in items]
-    if output is Format.TABLE:
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for heading, _ in columns:
-            table.add_column(heading.upper(), overflow="fold")
-        for row in rows:
-            table.add_row(*(_cell(_dig(row, field)) for _, field in columns))
-        _console.print(table)
-    else:
-        _show_data(rows, output)
+    if output is not Format.TABLE:
+        _show_data(rows, output, name)
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading, _ in columns:
+        table.add_column(heading.upper(), overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(_dig(row, field)) for _, field in columns))
+    _console().print(table, markup=False)
 
 
-def show_one(item: Mapping[str, Any], output: Format) -> None:
+def show_one(item: Mapping[str, Any], output: Format, *, name: str = "id") -> None:
     """Print one: a field a line, or the whole document."""
     if output is not Format.TABLE:
-        _show_data(dict(item), output)
+        _show_data(dict(item), output, name)
         return
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(style="bold")
     table.add_column(overflow="fold")
-    for name, value in item.items():
-        table.add_row(name, _cell(value))
-    _console.print(table)
+    for field, value in item.items():
+        table.add_row(field, _cell(value))
+    _console().print(table, markup=False)
+
+
+def show_done(item: Mapping[str, Any], sentence: str, output: Format, *, name: str = "id") -> None:
+    """Print that something was done: a sentence, or the document that says so."""
+    if output is Format.TABLE:
+        say(sentence)
+    else:
+        _show_data(dict(item), output, name)
 
 
 def say(text: str) -> None:
-    _console.print(text, markup=False)
+    typer.echo(text)
 
 
-def _show_data(data: Any, output: Format) -> None:
+@contextmanager
+def progress(text: str) -> Iterator[Callable[[str], None]]:
+    """Tell on standard error how far something is: a spinner on a terminal, else a line for each change."""
+    if is_plain(sys.stderr):
+        yield lambda state: print(state, file=sys.stderr)
+        return
+    with Console(stderr=True, highlight=False).status(text) as status:
+        yield lambda state: status.update(f"{text}: {state}")
+
+
+def is_plain(stream: Any) -> bool:
+    """Whether a stream gets neither colour nor movement."""
+    return bool(os.environ.get("NO_COLOR")) or not stream.isatty()
+
+
+def _console() -> Console:
+    if is_plain(sys.stdout):
+        width = None if sys.stdout.isatty() else PIPE_WIDTH
+        return Console(soft_wrap=True, highlight=False, color_system=None, force_terminal=False, width=width)
+    return Console(soft_wrap=True, highlight=False)
+
+
+def _show_data(data: Any, output: Format, name: str) -> None:
     if output is Format.JSON:
         typer.echo(json.dumps(data, indent=2, ensure_ascii=False))
     elif output is Format.YAML:
         typer.echo(yaml.safe_dump(data, sort_keys=False, allow_unicode=True).rstrip())
     else:
         for row in data if isinstance(data, list) else [data]:
-            typer.echo(row.get("id") or row.get("name") or row.get("code") or "")
+            typer.echo(_cell(_dig(row, name)))
 
 
 def _dig(row: Mapping[str, Any], field: str) -> Any:

@@ -2,37 +2,76 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
 
 from controlplane.cli.config import connect
-from controlplane.cli.output import Format, OutputOption, say, show_list, show_one
+from controlplane.cli.errors import WrongUse
+from controlplane.cli.find import find_secret, project_or_none
+from controlplane.cli.output import Format, OutputOption, show_done, show_list, show_one
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+COLUMNS = (("name", "name"), ("id", "id"), ("version", "version"), ("changed", "updated_at"))
+SecretArgument = Annotated[str, typer.Argument(help="Id or name of the secret.")]
+ValueOption = Annotated[
+    str | None,
+    typer.Option(help="The value; better left out: it is asked for unseen, or read from standard input."),
+]
 
 
 @app.command("list")
 def list_secrets(output: OutputOption = Format.TABLE) -> None:
     """List secrets by name; values are never shown."""
     with connect() as client:
-        show_list(client.secrets.list(), (("name", "name"), ("id", "id"), ("created", "created_at")), output)
+        show_list(client.secrets.list(), COLUMNS, output)
+
+
+@app.command()
+def get(secret: SecretArgument, output: OutputOption = Format.TABLE) -> None:
+    """Show a secret, without its value."""
+    with connect() as client:
+        show_one(client.secrets.get(find_secret(client, secret)), output)
 
 
 @app.command()
 def create(
-    name: str,
-    value: Annotated[str, typer.Option(prompt=True, hide_input=True, help="Leave out to be asked unseen.")],
+    name: Annotated[str, typer.Argument(help="Lower-case letters, digits and dashes.")],
+    value: ValueOption = None,
+    project: Annotated[
+        str | None, typer.Option(help="Project by id or name; else the key's own, or the default one.")
+    ] = None,
     output: OutputOption = Format.TABLE,
 ) -> None:
     """Store a secret."""
     with connect() as client:
-        show_one(client.secrets.create({"name": name, "value": value}), output)
+        body = {"name": name, "value": _read_value(value), "project_id": project_or_none(client, project)}
+        show_one(client.secrets.create(body), output)
 
 
 @app.command()
-def delete(secret_id: str) -> None:
+def update(secret: SecretArgument, value: ValueOption = None, output: OutputOption = Format.TABLE) -> None:
+    """Give a secret a new value; what runs keeps the old one until it is deployed again."""
+    with connect() as client:
+        show_one(client.secrets.update(find_secret(client, secret), {"value": _read_value(value)}), output)
+
+
+@app.command()
+def delete(secret: SecretArgument, output: OutputOption = Format.TABLE) -> None:
     """Delete a secret that no service uses."""
     with connect() as client:
+        secret_id = find_secret(client, secret)
         client.secrets.delete(secret_id)
-    say("Deleted.")
+    show_done({"id": secret_id, "is_deleted": True}, f"Deleted {secret_id}.", output)
+
+
+def _read_value(given: str | None) -> str:
+    if given is not None:
+        return given
+    if sys.stdin.isatty():
+        return str(typer.prompt("Value", hide_input=True, err=True))
+    value = sys.stdin.read().removesuffix("\n")
+    if not value:
+        raise WrongUse("A secret needs a value: give it on standard input.")
+    return value

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import ValidationError
+
 from controlplane.deployments import repository
 from controlplane.deployments.catalogue_check import find_engine
 from controlplane.deployments.domain import (
@@ -18,9 +20,11 @@ from controlplane.deployments.domain import (
 )
 from controlplane.deployments.events import ServiceChanged
 from controlplane.deployments.manifest import build_manifests
+from controlplane.deployments.sealing import SecretDamaged
 from controlplane.deployments.service_converge import finish_part
 from controlplane.deployments.service_narrate import narrate
 from controlplane.deployments.service_secrets import reveal
+from controlplane.kernel.errors import NotFound
 from controlplane.kernel.ids import RegionalDeploymentId
 from controlplane.plumbing.database import UnitOfWork
 
@@ -37,8 +41,17 @@ class Wish:
         return f"Wish({self.part.id}, {len(self.manifests)} manifests)"
 
 
+class CannotBuild(Exception):
+    """A part whose objects cannot be made: no retry mends it, only another definition or catalogue entry."""
+
+    def __init__(self, part: RegionalDeployment, message: str) -> None:
+        super().__init__(message)
+        self.part = part
+        self.message = message
+
+
 def read_wish(uow: UnitOfWork, pepper: bytes, part_id: RegionalDeploymentId) -> Wish | None:
-    """What to tell the cell now; None for a part that is not known here."""
+    """What to tell the cell now; None for a part that is not known here. Errors: CannotBuild."""
     row = repository.find_part_row(uow, part_id)
     if row is None:
         return None
@@ -48,9 +61,18 @@ def read_wish(uow: UnitOfWork, pepper: bytes, part_id: RegionalDeploymentId) -> 
     deployment_row = repository.find_deployment_row(uow, part.tenant_id, part.deployment_id)
     assert deployment_row is not None
     deployment = repository.to_deployment(deployment_row)
-    secrets = reveal(uow, pepper, part.tenant_id, part.project_id, deployment.secret_versions)
-    engine = find_engine(uow, deployment.plan, part)
-    return Wish(part, tuple(build_manifests(part, deployment.plan, engine, secrets)))
+    try:
+        secrets = reveal(uow, pepper, part.tenant_id, part.project_id, deployment.secret_versions)
+        engine = find_engine(uow, deployment.plan, part)
+        return Wish(part, tuple(build_manifests(part, deployment.plan, engine, secrets)))
+    except (NotFound, SecretDamaged) as err:
+        raise CannotBuild(part, str(err)) from err
+    except KeyError as err:
+        raise CannotBuild(part, f"the secret {err} is gone") from err
+    except ValidationError as err:
+        # Only where and what kind: a message could repeat a value.
+        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['type']}" for e in err.errors()[:5])
+        raise CannotBuild(part, f"the custom resource cannot be made: {problems}") from err
 
 
 def record_applied(uow: UnitOfWork, told: RegionalDeployment, cluster_generation: int) -> bool:

@@ -262,6 +262,9 @@ def _mirror(uow: UnitOfWork, view: _View) -> None:
 
 
 def _settle_service(uow: UnitOfWork, view: _View) -> None:
+    if view.latest_row.messages and view.row.messages != view.latest_row.messages:
+        # Why the latest deployment waits or failed is what a person looks for at the service first.
+        view.row.messages = list(view.latest_row.messages)
     before = ServiceStatus(view.row.status)
     after = decide_service_status(view.service, view.latest, view.parts, uow.now)
     for trigger in find_path(SERVICE_TRANSITIONS, before, after):

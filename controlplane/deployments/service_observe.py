@@ -6,11 +6,12 @@ Each function takes a whole report and may be given it twice, late, or after a n
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 import structlog
 from pydantic import ValidationError
-from sqlalchemy import select
+from sqlalchemy import case, select
 from sqlalchemy.dialects.postgresql import insert
 
 from controlplane.deployments import repository, repository_fleet
@@ -39,6 +40,9 @@ from controlplane.kernel.ids import InstanceId, RegionalDeploymentId
 from controlplane.plumbing.database import UnitOfWork
 
 log = structlog.get_logger()
+
+# A caller may wait this long before its demand is seen: the operators' poll, with room for a broken message.
+CALLER_LEAD = timedelta(seconds=10)
 
 
 def observe_inference_deployment(uow: UnitOfWork, resource: Mapping[str, Any]) -> None:
@@ -127,7 +131,10 @@ def record_wake(uow: UnitOfWork, wake: Mapping[str, Any]) -> None:
         statement.on_conflict_do_update(
             index_elements=["tenant_id", "regional_deployment_id", "instance"],
             set_={name: statement.excluded[name] for name in values},
-            where=ColdStartRow.first_byte_at.is_(None) | (ColdStartRow.first_byte_at >= first_byte_at),
+            where=ColdStartRow.first_byte_at.is_(None)
+            | (ColdStartRow.first_byte_at >= first_byte_at)
+            # A later start of a replica that bears the same name.
+            | (ColdStartRow.ready_at < first_byte_at),
         )
     )
 
@@ -237,21 +244,32 @@ def _cold_start_key(uow: UnitOfWork, row: RegionalDeploymentRow, instance: str) 
 
 
 def _record_cell_times(uow: UnitOfWork, row: RegionalDeploymentRow, start: ObservedColdStart) -> None:
-    """Fill in what is known by now; a time that was known stays."""
-    values = {
+    """Fill in what is known by now; a time that was known stays, unless it belongs to an earlier start.
+
+    A replica that wakes again bears the same name: its row then tells of the newest start alone.
+    """
+    cell_times = {
         "wanted_at": start.wanted_at,
         "pod_created_at": start.pod_created_at,
         "scheduled_at": start.scheduled_at,
         "started_at": start.started_at,
         "ready_at": start.ready_at,
     }
-    known = {name: at for name, at in values.items() if at is not None}
+    known = {name: at for name, at in cell_times.items() if at is not None}
     statement = insert(ColdStartRow).values(**_cold_start_key(uow, row, start.instance), **known)
+    changes: dict[str, Any] = {name: statement.excluded[name] for name in known}
+    if start.wanted_at is not None:
+        is_earlier = ColdStartRow.wanted_at < start.wanted_at
+        for name in cell_times.keys() - known.keys():
+            changes[name] = case((is_earlier, None), else_=getattr(ColdStartRow, name))
+        # What the gateway told may have come first: it belongs to this start if its caller came with it.
+        came_before = ColdStartRow.first_byte_at < start.wanted_at - CALLER_LEAD
+        for name in ("first_byte_at", "first_token_at", "request_id"):
+            changes[name] = case((came_before, None), else_=getattr(ColdStartRow, name))
     uow.session.execute(
         statement.on_conflict_do_update(
-            index_elements=["tenant_id", "regional_deployment_id", "instance"],
-            set_={name: statement.excluded[name] for name in known},
+            index_elements=["tenant_id", "regional_deployment_id", "instance"], set_=changes
         )
-        if known
+        if changes
         else statement.on_conflict_do_nothing()
     )

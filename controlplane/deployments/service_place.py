@@ -72,6 +72,7 @@ def place(
         if is_held:
             sovereignty.keep_verdicts(uow, sites, requirement, verdicts)
             _keep_explanation(uow, service, deployment, decision)
+            deployment.messages, service.messages = [], []
             verdict = verdicts[offer.datacenter_code]
             _add_part(uow, service, deployment, plan, part_id, offer, size, verdict, replicas, parts)
             return True
@@ -173,17 +174,11 @@ def _add_part(
         cpu_milli=size.cpu_milli,
         memory_mib=size.memory_mib,
         is_simulated=offer.is_simulated,
-        is_admissible=verdict.is_admissible,
-        policy_hash=verdict.policy_hash,
-        verdict_reason="",
-        verdict_decided_at=verdict.decided_at,
+        **_verdict_columns(verdict),
         replicas_min=plan.replicas_min if service.scale_min is None else service.scale_min,
         replicas_max=plan.replicas_max if service.scale_max is None else service.scale_max,
         replicas_reserved=replicas,
         generation=1,
-        applied_generation=0,
-        cluster_generation=0,
-        replicas_ready=0,
         replaces_id=None if replaced is None else replaced.id,
         created_at=uow.now,
         updated_at=uow.now,
@@ -191,6 +186,17 @@ def _add_part(
     uow.session.add(row)
     _narrate_placed(uow, service, row, replaced)
     uow.emit(RegionalDeploymentPlaced(row.tenant_id, row.id))
+
+
+def _verdict_columns(verdict: Verdict) -> dict[str, Any]:
+    """What a new part stands on: placement chose it, so nothing speaks against it."""
+    assert verdict.is_admissible
+    return {
+        "is_admissible": True,
+        "policy_hash": verdict.policy_hash,
+        "verdict_reason": "",
+        "verdict_decided_at": verdict.decided_at,
+    }
 
 
 def _narrate_placed(

@@ -79,14 +79,7 @@ def create_service(
         created_at=uow.now,
         updated_at=uow.now,
     )
-    try:
-        with uow.session.begin_nested():
-            uow.session.add(row)
-    except IntegrityError as err:
-        raise Conflict(
-            f"The project already has a service called '{checked.name}'.",
-            fields=(FieldProblem("definition.name", "is taken", "taken"),),
-        ) from err
+    _add_named(uow, row)
     narrate(
         uow, row, "SERVICE_CREATED", f"The service '{row.name}' was created for the model {checked.model}."
     )
@@ -250,6 +243,18 @@ def lock_running(uow: UnitOfWork, service_id: ServiceId, bound: ProjectId | None
     if row.status in NOT_RUNNING:
         raise Conflict(f"The service is {row.status}: this is possible only while it should run.")
     return row
+
+
+def _add_named(uow: UnitOfWork, row: ServiceRow) -> None:
+    """Add a service; Conflict when its name is taken, also by a transaction that ends at the same moment."""
+    try:
+        with uow.session.begin_nested():
+            uow.session.add(row)
+    except IntegrityError as err:
+        raise Conflict(
+            f"The project already has a service called '{row.name}'.",
+            fields=(FieldProblem("definition.name", "is taken", "taken"),),
+        ) from err
 
 
 def _succeed(

@@ -11,7 +11,13 @@ from sqlalchemy.exc import DBAPIError
 
 from controlplane.deployments import repository_fleet
 from controlplane.deployments.routing_publish import publish
-from controlplane.deployments.service_apply import read_wish, record_applied, record_gone, record_refused
+from controlplane.deployments.service_apply import (
+    CannotBuild,
+    read_wish,
+    record_applied,
+    record_gone,
+    record_refused,
+)
 from controlplane.deployments.service_converge import converge
 from controlplane.deployments.service_route import read_snapshot
 from controlplane.kernel.errors import RempartError, Unavailable
@@ -107,8 +113,13 @@ def _reassess_one(context: Context, tenant_id: TenantId, service_id: ServiceId) 
 def tell_cell(context: Context, tenant_id: TenantId, part_id: RegionalDeploymentId) -> None:
     """Make a part's cell hold what its row says: read, tell without a transaction, record; again if it changed."""
     for _ in range(TELL_ROUNDS_MAX):
-        with context.database.system(tenant_id, is_read_only=True) as uow:
-            wish = read_wish(uow, context.settings.pepper, part_id)
+        try:
+            with context.database.system(tenant_id, is_read_only=True) as uow:
+                wish = read_wish(uow, context.settings.pepper, part_id)
+        except CannotBuild as cannot:
+            with context.database.system(tenant_id) as uow:
+                record_refused(uow, cannot.part, cannot.message)
+            continue
         if wish is None:
             return
         part = wish.part

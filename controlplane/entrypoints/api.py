@@ -15,6 +15,7 @@ from sqlalchemy import text
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from controlplane.entrypoints.openapi_rules import complete
 from controlplane.entrypoints.routers import PUBLIC_ROUTERS, ROUTERS
 from controlplane.identity import service as identity
 from controlplane.kernel.errors import (
@@ -76,6 +77,15 @@ class BodyLimit:
         await self.app(scope, bounded, send)
 
 
+class DescribedApi(FastAPI):
+    """An application whose `/openapi.json` says all that the edge does."""
+
+    def openapi(self) -> dict[str, Any]:
+        if not self.openapi_schema:
+            self.openapi_schema = complete(super().openapi())
+        return self.openapi_schema
+
+
 def authenticate(request: Request) -> None:
     """Check the caller's key before any handler runs."""
     header = request.headers.get("Authorization", "")
@@ -106,7 +116,7 @@ def create_app(settings: Settings, database: Database | None = None) -> FastAPI:
         yield
         owned.dispose()
 
-    app = FastAPI(
+    app = DescribedApi(
         title="Rempart",
         version="1",
         summary="Sovereign AI cloud: deploy models where the law you chose applies, and prove it.",

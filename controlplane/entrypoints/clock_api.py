@@ -28,8 +28,8 @@ class ClockIn(WireModel):
 
 
 class ClockOut(WireModel):
-    now: datetime
-    offset_seconds: int
+    now: datetime = Field(description="What the installation takes for now.")
+    offset_seconds: int = Field(description="How far that is ahead of the real time.", examples=[0])
     is_simulated: bool = Field(description="True while the clock does not show the real time.")
 
 

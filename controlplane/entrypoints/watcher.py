@@ -7,6 +7,7 @@ that is gone from a list counts as deleted. Missing an event therefore costs tim
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -140,20 +141,37 @@ def make_watchers(context: Context, stopping: threading.Event) -> list[KindWatch
     ]
 
 
-def main() -> None:
+def supervised(
+    run: Callable[[], None], stopping: threading.Event, broken: threading.Event
+) -> Callable[[], None]:
+    """Let a surprise in one loop end the process, which is started again, rather than end the loop unseen."""
+
+    def guarded() -> None:
+        try:
+            run()
+        except BaseException:
+            log.exception("watcher_loop_ended")
+            broken.set()
+            stopping.set()
+            raise
+
+    return guarded
+
+
+def main() -> int:
     settings = load_settings()
     configure("watcher", settings.log_level)
     context = make_context(settings)
-    stopping = threading.Event()
+    stopping, broken = threading.Event(), threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     runners: list[Callable[[], None]] = [watcher.run for watcher in make_watchers(context, stopping)]
     runners.append(WakeReader(context, stopping).run)
-    threads = [threading.Thread(target=run, daemon=True) for run in runners]
-    for thread in threads:
-        thread.start()
+    for run in runners:
+        threading.Thread(target=supervised(run, stopping, broken), daemon=True).start()
     stopping.wait()
+    return 1 if broken.is_set() else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
 
 from controlplane.identity import service
 from controlplane.identity.domain import Action, KeyKind, Resource, Role
@@ -55,7 +57,11 @@ def get_caller(edge: EdgeDep) -> CallerAnswer:
     summary="Say whether I may, and why",
     tags=["permissions"],
 )
-def explain_permission(resource: Resource, action: Action, edge: EdgeDep) -> PermissionAnswer:
+def explain_permission(
+    resource: Annotated[Resource, Query(description="The kind of thing.")],
+    action: Annotated[Action, Query(description="What would be done to it.")],
+    edge: EdgeDep,
+) -> PermissionAnswer:
     decision = service.explain(edge.principal, resource, action)
     return PermissionAnswer(
         permission=PermissionShape(

@@ -43,6 +43,7 @@ class ApiKeyCreate(WireModel):
     )
     project_id: str | None = Field(
         default=None,
+        max_length=40,
         description="Binds the key to one project; without it, models are called in the default project.",
         examples=["prj_01jd00000000000000000000a0"],
     )

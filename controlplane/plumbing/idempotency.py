@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -39,8 +40,10 @@ class StoredResponse:
     etag: str | None
 
 
-def hash_request(method: str, path: str, body: bytes) -> str:
-    return hashlib.sha256(b"\n".join((method.encode(), path.encode(), body))).hexdigest()
+def hash_request(secret: bytes, method: str, path: str, body: bytes) -> str:
+    """A keyed hash: a body may hold a secret of few bits, which a bare hash would let somebody guess."""
+    message = b"\n".join((b"idempotency", method.encode(), path.encode(), body))
+    return hmac.new(secret, message, hashlib.sha256).hexdigest()
 
 
 def replay_or_begin(uow: UnitOfWork, scope: str, key: str, request_hash: str) -> StoredResponse | None:

@@ -15,7 +15,9 @@ WAKES_STREAM = "rempart:wakes"
 
 
 def connect(url: str) -> redis.Redis:
-    return redis.Redis.from_url(url, protocol=2, socket_timeout=5, socket_connect_timeout=5, health_check_interval=15)
+    return redis.Redis.from_url(
+        url, protocol=2, socket_timeout=5, socket_connect_timeout=5, health_check_interval=15
+    )
 
 
 def publish_snapshot(client: redis.Redis, key: str, snapshot: Mapping[str, Any]) -> None:

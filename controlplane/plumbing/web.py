@@ -5,6 +5,7 @@ Sources: RFC 9457 (problem+json), RFC 9110 §8.8.3 and §13 (ETag, If-Match), RF
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Annotated, Any, TypeVar
@@ -14,7 +15,13 @@ from fastapi import Depends, Header, Query, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from controlplane.kernel.errors import PreconditionFailed, PreconditionRequired, RempartError, Unauthenticated
+from controlplane.kernel.errors import (
+    InvalidInput,
+    PreconditionFailed,
+    PreconditionRequired,
+    RempartError,
+    Unauthenticated,
+)
 from controlplane.kernel.principal import Principal
 from controlplane.plumbing.cursors import PAGE_DEFAULT, PAGE_MAX, Page, decode_cursor, encode_cursor
 from controlplane.plumbing.database import Database, UnitOfWork
@@ -35,6 +42,8 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+# The escape of U+0000, unless its backslash is itself escaped.
+_NUL_IN_JSON = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 PROBLEM_TYPE_BASE = "https://rempart.eu/problems/"
 
 
@@ -45,21 +54,28 @@ class WireModel(BaseModel):
 
 
 class ProblemField(BaseModel):
-    field: str
-    message: str
-    code: str
+    """One refused field."""
+
+    field: str = Field(description="Where it is, dotted.", examples=["body.name"])
+    message: str = Field(description="What is wrong with it.", examples=["Field required"])
+    code: str = Field(description="Stable code of the rule that it breaks.", examples=["missing"])
 
 
 class Problem(BaseModel):
     """RFC 9457 problem document, as every error of the API is answered."""
 
-    type: str = Field(examples=[PROBLEM_TYPE_BASE + "not_found"])
-    title: str
-    status: int
-    detail: str
-    code: str
-    request_id: str
-    errors: list[ProblemField] = []
+    type: str = Field(description="Names the kind of problem.", examples=[PROBLEM_TYPE_BASE + "not_found"])
+    title: str = Field(description="The kind of problem for people.", examples=["Not found"])
+    status: int = Field(description="The HTTP status.", examples=[404])
+    detail: str = Field(description="What happened, in a sentence.", examples=["There is no such app."])
+    code: str = Field(description="Stable code to decide on.", examples=["not_found"])
+    message: str = Field(description="The same as `detail`.", examples=["There is no such app."])
+    request_id: str = Field(
+        description="Finds the request in the logs.", examples=["req_01jd00000000000000000000a0"]
+    )
+    errors: list[ProblemField] = Field(
+        default=[], description="Every refused field; empty if it is not about one."
+    )
 
 
 def problem_response(
@@ -136,7 +152,9 @@ class Edge:
         key = self.request.headers.get("Idempotency-Key") if self.request.method == "POST" else None
         scope = self._scope()
         with self._open() as uow:
-            request_hash = hash_request(self.request.method, self.request.url.path, self.request.state.body)
+            request_hash = hash_request(
+                self.settings.pepper, self.request.method, self.request.url.path, self.request.state.body
+            )
             if key is not None:
                 stored = replay_or_begin(uow, scope, key, request_hash)
                 if stored is not None:
@@ -221,7 +239,14 @@ async def edge(
 ) -> Edge:
     """FastAPI dependency: read the (bounded) body once and hand out the Edge."""
     request.state.body = await request.body()
+    _refuse_nul(request.scope["path"], request.scope["query_string"], request.state.body)
     return Edge(request)
+
+
+def _refuse_nul(path: str, query: bytes, body: bytes) -> None:
+    """PostgreSQL's text holds every character but this one; nobody means it."""
+    if "\x00" in path or b"%00" in query or _NUL_IN_JSON.search(body):
+        raise InvalidInput("A text must not hold the character U+0000.")
 
 
 EdgeDep = Annotated[Edge, Depends(edge)]

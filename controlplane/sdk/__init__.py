@@ -1,6 +1,31 @@
 """Python client of Rempart's REST door; it knows HTTP and nothing of the server's rooms."""
 
-from controlplane.sdk.client import Rempart, Resource
-from controlplane.sdk.errors import ApiError, ConnectionLost, DeploymentFailed, WaitTimedOut
+from controlplane.sdk.client import Rempart
+from controlplane.sdk.errors import (
+    ApiError,
+    Conflict,
+    ConnectionLost,
+    DeploymentFailed,
+    Forbidden,
+    InvalidRequest,
+    NotFound,
+    SdkError,
+    Unauthenticated,
+    VersionChanged,
+    WaitTimedOut,
+)
 
-__all__ = ["ApiError", "ConnectionLost", "DeploymentFailed", "Rempart", "Resource", "WaitTimedOut"]
+__all__ = [
+    "ApiError",
+    "Conflict",
+    "ConnectionLost",
+    "DeploymentFailed",
+    "Forbidden",
+    "InvalidRequest",
+    "NotFound",
+    "Rempart",
+    "SdkError",
+    "Unauthenticated",
+    "VersionChanged",
+    "WaitTimedOut",
+]

@@ -33,7 +33,9 @@ class FactIn(WireModel):
     """What every stated fact carries."""
 
     evidence: Evidence
-    evidence_sha256: Sha256 | None = None
+    evidence_sha256: Sha256 | None = Field(
+        default=None, description="SHA-256 of the evidence document, in hexadecimal.", examples=["0" * 64]
+    )
     valid_from: Instant | None = Field(
         default=None, description="Since when this is so; absent: from now on."
     )
@@ -170,19 +172,24 @@ class CertificationOut(FactOut):
     is_simulated: bool = Field(description="True when the framework's name ends in -LIKE.")
 
 
+class FactPage(WireModel):
+    """What every list of facts says about its page."""
+
+    limit: int = Field(description="How many items a page holds.", examples=[50])
+    has_next: bool = Field(description="Whether more follow.", examples=[False])
+    next_cursor: str | None = Field(description="`cursor` of the next page; null on the last one.")
+
+
 class LegalEntityReply(WireModel):
     """One legal entity."""
 
     legal_entity: LegalEntityOut
 
 
-class LegalEntityList(WireModel):
+class LegalEntityList(FactPage):
     """A page of legal entities, newest first."""
 
     legal_entities: list[LegalEntityOut]
-    limit: int
-    has_next: bool
-    next_cursor: str | None
 
 
 class HoldingReply(WireModel):
@@ -191,13 +198,10 @@ class HoldingReply(WireModel):
     holding: HoldingOut
 
 
-class HoldingList(WireModel):
+class HoldingList(FactPage):
     """A page of holdings, newest first."""
 
     holdings: list[HoldingOut]
-    limit: int
-    has_next: bool
-    next_cursor: str | None
 
 
 class CertificationReply(WireModel):
@@ -206,13 +210,10 @@ class CertificationReply(WireModel):
     certification: CertificationOut
 
 
-class CertificationList(WireModel):
+class CertificationList(FactPage):
     """A page of certificates, newest first."""
 
     certifications: list[CertificationOut]
-    limit: int
-    has_next: bool
-    next_cursor: str | None
 
 
 def from_legal_entity(fact: Fact[LegalEntity]) -> LegalEntityOut:

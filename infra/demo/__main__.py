@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import shutil
 import sys
 from pathlib import Path
@@ -32,7 +33,8 @@ def tell_story(teller: Teller, stage: Stage) -> None:
         kubernetes.tell(teller, stage, customer)
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
+    argparse.ArgumentParser(prog="python -m infra.demo", description=__doc__).parse_args(arguments)
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
     teller = Teller(FOLDER.absolute())

@@ -64,6 +64,11 @@ def tell_move(teller: Teller, stage: Stage, tenant: Tenant, service: dict[str, A
         90,
     )
     require(moved, "the service must run in Essonne now")
+    explanation = explain(tenant, service["id"])
+    teller.keep("placement-redaction-moved.json", explanation)
+    left = next(a for a in explanation["assessments"] if a["datacenter"] == "borlange-1")
+    require(not left["is_admitted"], "nothing new may be placed in Borlänge")
+    teller.say(f"new placements in Borlänge are refused: {left['rejections'][0]['text']['en']}")
     wanted = ("essonne", "certificate", "certification", "moved", "moving")
     for event in reversed(list(tenant.client.service_events.list(service_id=service["id"]))):
         if any(word in event["message"].lower() for word in wanted):
@@ -71,8 +76,13 @@ def tell_move(teller: Teller, stage: Stage, tenant: Tenant, service: dict[str, A
     wait_until(
         teller, "the intervals in Borlänge closing", lambda: len(open_gpus(stage, service["id"])) == 8, 60
     )
-    phases = [line["data"]["phase"] for line in read_allocations(stage)]
-    counts = {phase: phases.count(phase) for phase in ("open", "beat", "close")}
+
+    def counted() -> dict[str, int] | None:
+        phases = [line["data"]["phase"] for line in read_allocations(stage)]
+        found = {phase: phases.count(phase) for phase in ("open", "beat", "close")}
+        return found if all(found.values()) else None
+
+    counts = wait_until(teller, "records of each kind", counted, 40)
     teller.say(
         f"GPU intervals on disk: {counts['open']} opened, {counts['beat']} beats, {counts['close']} closed"
     )

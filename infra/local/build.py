@@ -6,7 +6,7 @@ import platform
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from infra.local.build_progress import Progress, open_progress
@@ -54,17 +54,19 @@ def program(source: Source, name: str) -> Path:
     return path
 
 
-def ensure_built(say: Callable[[str], None] = print) -> None:
-    """Build whatever is not in the cache; safe to call from several processes at once.
+def ensure_built(say: Callable[[str], None] = print, sources: Sequence[Source] = SOURCES) -> None:
+    """Build those of `sources` that are not in the cache; safe to call from several processes at once.
 
     Errors: BuildFailed, ToolchainUnavailable.
     """
-    missing = [source for source in SOURCES if not is_built(source)]
+    missing = [source for source in sources if not is_built(source)]
     if not missing:
         return
     go = ensure_go(say)
     names = ", ".join(f"{source.name} {source.version}" for source in missing)
-    say(f"building {names} from pinned sources with {go}; once, about ten minutes on two cores;")
+    say(
+        f"building {names} from pinned sources with {go}; once: all of it takes about ten minutes on two cores;"
+    )
     say(f"the result is kept in {cache_folder()}")
     for source in missing:
         folder = artefact_folder(source)

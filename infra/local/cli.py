@@ -20,6 +20,7 @@ from infra.local.process_rules import UnknownDependency
 from infra.local.registry import reap
 from infra.local.supervisor import AlreadyRunning, Supervisor, describe
 from infra.local.toolchain import ToolchainUnavailable
+from infra.local.versions import SOURCES, TEST_SOURCES
 
 EXIT_FAILED = 1
 EXIT_NOT_RUNNING = 3
@@ -71,7 +72,9 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     restart = commands.add_parser("restart", help="stop one program; the supervisor starts it again")
     restart.add_argument("name")
     restart.set_defaults(command=_restart)
-    commands.add_parser("build", help="build the Go programs into the cache").set_defaults(command=_build)
+    build = commands.add_parser("build", help="build the Go programs into the cache")
+    build.add_argument("--tests", action="store_true", help="those that only the tests run, too")
+    build.set_defaults(command=_build)
     demo = commands.add_parser("demo", help="tell the whole story on a stack of its own")
     demo.add_argument("rest", nargs=argparse.REMAINDER)
     demo.set_defaults(command=_demo)
@@ -79,8 +82,8 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
 
 
 def _build(layout: Layout, chosen: argparse.Namespace) -> int:
-    del layout, chosen
-    ensure_built()
+    del layout
+    ensure_built(sources=(*SOURCES, *TEST_SOURCES) if chosen.tests else SOURCES)
     return 0
 
 

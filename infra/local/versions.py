@@ -74,3 +74,14 @@ KWOK = Source(
 )
 
 SOURCES = (ETCD, KUBERNETES, KWOK)
+
+HELM = Source(
+    name="helm",
+    module="helm.sh/helm/v3",
+    version="v3.19.0",
+    packages=("helm.sh/helm/v3/cmd/helm",),
+    ldflags=(*STRIP, "-X", "helm.sh/helm/v3/internal/version.version=v3.19.0"),
+)
+
+# The stack never runs these; the tests do, on the charts.
+TEST_SOURCES = (HELM,)

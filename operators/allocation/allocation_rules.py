@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 
 # A crash of the operator loses at most this much certainty about when an interval ended.
-BEAT_SECONDS = 30
+BEAT_SECONDS = 15
 
 EVENT_TYPE = "eu.rempart.gpu.allocation.v1"
 

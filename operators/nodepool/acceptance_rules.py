@@ -8,6 +8,7 @@ proof. On a simulated node nothing was exercised, and the record says exactly th
 import json
 from typing import Any
 
+from operators.lib.clock import parse_time
 from operators.lib.objects import Obj, is_deleting
 from operators.nodepool.domain import ANNOTATION_NODE_UID, AcceptanceFacts, Check, Outcome
 
@@ -57,7 +58,9 @@ def read_acceptance(pod: Obj, *, is_simulated: bool) -> AcceptanceFacts:
     phase = status.get("phase")
     deleting = is_deleting(pod)
     if phase not in ("Succeeded", "Failed"):
-        return AcceptanceFacts(node_uid, Outcome.RUNNING, deleting)
+        created = pod["metadata"].get("creationTimestamp")
+        since = parse_time(created) if is_simulated and created else None
+        return AcceptanceFacts(node_uid, Outcome.RUNNING, deleting, simulated_since=since)
     message = _message(status)
     if is_simulated:
         outcome = Outcome.PASSED if phase == "Succeeded" else Outcome.FAILED

@@ -19,6 +19,7 @@ from operators.nodepool.domain import (
     REGISTRATION_TIMEOUT_S,
     RETRYABLE,
     SIMULATED,
+    SIMULATED_ACCEPTANCE_S,
     UNVALIDATED,
     AcceptanceFacts,
     Check,
@@ -72,7 +73,7 @@ def decide_claim(
         return _decide_unready(claim, node, left_s, now)
     if claim.is_accepted and not node.is_unvalidated:
         return _settled(acceptance)
-    return _decide_validation(claim, node, acceptance, left_s)
+    return _decide_validation(claim, node, acceptance, left_s, now)
 
 
 def _decide_failed(claim: ClaimFacts, acceptance: AcceptanceFacts | None, now: datetime) -> Decision:
@@ -117,7 +118,11 @@ def _decide_unready(claim: ClaimFacts, node: NodeFacts, left_s: float | None, no
 
 
 def _decide_validation(
-    claim: ClaimFacts, node: NodeFacts, acceptance: AcceptanceFacts | None, left_s: float | None
+    claim: ClaimFacts,
+    node: NodeFacts,
+    acceptance: AcceptanceFacts | None,
+    left_s: float | None,
+    now: datetime,
 ) -> Decision:
     conditions = (
         *_joined(),
@@ -136,6 +141,10 @@ def _decide_validation(
         return Decision(
             Action.REMOVE_ACCEPTANCE, Phase.VALIDATING, conditions, None, False, ACCEPTANCE_TIMEOUT_S
         )
+    if acceptance.simulated_since is not None:
+        patience_s = SIMULATED_ACCEPTANCE_S - (now - acceptance.simulated_since).total_seconds()
+        action = Action.NONE if patience_s > 0 else Action.REMOVE_ACCEPTANCE
+        return Decision(action, Phase.VALIDATING, conditions, None, False, max(patience_s, 1.0))
     if acceptance.outcome is Outcome.PASSED:
         return _accepted(acceptance.checks)
     if acceptance.outcome is Outcome.FAILED:

@@ -35,6 +35,8 @@ LAUNCH_TIMEOUT_S = 300.0
 REGISTRATION_TIMEOUT_S = 900.0
 # DCGM level 2 takes 2 min, level 3 takes 15 min: the longest run plus a margin for pulling the image.
 ACCEPTANCE_TIMEOUT_S = 1200.0
+# A simulated run takes half a second; one that has not ended by now was lost by its simulator and is started again.
+SIMULATED_ACCEPTANCE_S = 10.0
 # After this a pod that its budget still protects is deleted anyway: the machine was asked back long ago.
 DRAIN_TIMEOUT_S = 600.0
 # After this the Node object is removed even though the provider has not reported the machine gone.
@@ -178,13 +180,17 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class AcceptanceFacts:
-    """An acceptance pod as the rules see it. `failure` is a sentence when the outcome is FAILED."""
+    """An acceptance pod as the rules see it. `failure` is a sentence when the outcome is FAILED.
+
+    `simulated_since` is when a simulated run that has not ended began; None for a real one or an ended one.
+    """
 
     node_uid: str
     outcome: Outcome
     is_deleting: bool
     checks: tuple[Check, ...] = ()
     failure: str = ""
+    simulated_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

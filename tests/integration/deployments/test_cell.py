@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import text
 
+from controlplane.deployments.models import RegionalDeploymentRow
 from controlplane.deployments.service_observe import observe_inference_deployment_gone
 from controlplane.deployments.tasks import tell_cell
 from controlplane.plumbing.cluster import Clusters
@@ -19,6 +21,7 @@ from controlplane.plumbing.settings import Settings
 from tests.fixtures.kubernetes import KubernetesApi
 from tests.integration.deployments.fleet import Fleet, add_site, make_fleet
 
+GONE_SECONDS_MAX = 30
 CRDS = Path(__file__).resolve().parents[3] / "helm" / "operators" / "crds"
 
 
@@ -103,27 +106,41 @@ class TestTelling:
         headers = {**cell.caller.headers, "If-Match": '"1"'}
         assert cell.api.delete(f"/v1/services/{service['id']}", headers=headers).status_code == 202
         cell.run()
+        held = cell.part(part)
+        deadline = time.monotonic() + GONE_SECONDS_MAX
+        while cell.part(part).terminated_at is None:
+            # What the watcher does when the API server has let the object go.
+            assert time.monotonic() < deadline, "the object stays"
+            tell_cell(cell.context, held.tenant_id, held.id)
+        cell.run()
         gone = kubernetes_api.try_kubectl("get", "idp", part["object_name"], "-n", part["namespace"])
         assert gone.returncode != 0
         assert cell.service(service)["status"] == "DELETED"
 
     def test_refusal_of_the_api_server_ends_the_deployment_with_its_sentence(
-        self, cell: Fleet, monkeypatch: pytest.MonkeyPatch
+        self, cell: Fleet, kubernetes_api: KubernetesApi
     ) -> None:
-        from controlplane.deployments import service_apply
-
-        # The API server really refuses this: the CRD's rule on digests is broken by the catalogue's entry.
-        honest = service_apply.find_engine
-        monkeypatch.setattr(
-            service_apply, "find_engine", lambda *given: replace(honest(*given), engine_name="x" * 65)
+        weak = make_fleet(
+            cell.api,
+            cell.database,
+            cell.context.settings,
+            Clusters(kubernetes_api.kubeconfigs["process-node"]),
         )
-        service = cell.create_service()
-        cell.run()
-        deployment = cell.deployment(service["latest_deployment_id"])
-        assert deployment["status"] == "ERROR", deployment
-        assert "REGIONAL_DEPLOYMENT_REFUSED" in cell.events(service)
-        assert cell.service(service)["status"] == "UNHEALTHY"
-        assert cell.parts(service)[0]["status"] == "ERROR"
+        service = weak.create_service()
+        weak.run()
+        deployment = weak.deployment(service["latest_deployment_id"])
+        assert deployment["status"] == "ERRORING"
+        assert "forbidden" in deployment["messages"][0]
+        assert "REGIONAL_DEPLOYMENT_REFUSED" in weak.events(service)
+        assert weak.service(service)["status"] == "UNHEALTHY"
+        # The identity may not look whether anything was left behind: until one may, the capacity stays held.
+        held = weak.part(weak.parts(service)[0])
+        tell_cell(cell.context, held.tenant_id, held.id)
+        weak.run()
+        assert weak.deployment(service["latest_deployment_id"])["status"] == "ERROR"
+        assert weak.parts(service)[0]["status"] == "ERROR"
+        with weak.database.system() as uow:
+            assert uow.session.scalar(text("SELECT count(*) FROM reservation")) == 0
 
     def test_worker_killed_after_telling_is_finished_by_the_next_one(
         self, cell: Fleet, kubernetes_api: KubernetesApi
@@ -133,8 +150,6 @@ class TestTelling:
         [part] = cell.parts(service)
         held = cell.part(part)
         # As if the process had died between the API server's answer and its record.
-        from controlplane.deployments.models import RegionalDeploymentRow
-
         with cell.database.system() as uow:
             row = uow.session.query(RegionalDeploymentRow).filter_by(id=held.id).one()
             row.status, row.applied_generation = "PROVISIONING", 0

@@ -51,10 +51,12 @@ class TestPlacing:
         assert found["rejections"][0]["detail"] == "country_not_allowed"
         assert fleet.deployment(service["latest_deployment_id"])["status"] == "PENDING"
         assert "PLACEMENT_PENDING" in fleet.events(service)
+        assert fleet.service(service)["messages"] == [told["explanation"]["summary"]["en"]]
         add_site(fleet, "essonne-1", "FR")
         fleet.run()
         [part] = fleet.parts(service)
         assert part["datacenter"] == "essonne-1"
+        assert fleet.service(service)["messages"] == []
         assert fleet.get(f"/v1/services/{service['id']}/explanation")["is_placed"] is True
 
     def test_pending_service_is_placed_when_capacity_appears(self, fleet: Fleet) -> None:
@@ -184,6 +186,41 @@ class TestStatus:
         assert told["request_id"] == "req_2"
         steps = ["queue_ms", "place_ms", "schedule_ms", "start_ms", "load_ms", "first_token_ms", "total_ms"]
         assert [told[name] for name in steps] == [1000, 1000, 1000, 1000, 2000, 1000, 7000]
+
+    def test_a_replica_that_wakes_again_tells_of_its_newest_start_alone(self, fleet: Fleet) -> None:
+        from controlplane.deployments.service_observe import record_wake
+
+        add_site(fleet, "essonne-1", "FR")
+        service = fleet.create_service()
+        fleet.run()
+        [part] = fleet.parts(service)
+        fleet.apply(part)
+        for hour in (10, 11):
+            at = f"2026-11-21T{hour}:00:0{{}}.000000Z".format
+            start = {"wantedAt": at(1), "podCreatedAt": at(2), "instance": "assistant-0-abc"}
+            fleet.report(part, "STARTING", lastColdStart=start)
+            [told] = fleet.get(f"/v1/services/{service['id']}/cold_starts")["cold_starts"]
+            assert told["load_ms"] is None
+            assert told["first_token_ms"] is None
+            fleet.report(
+                part,
+                "HEALTHY",
+                lastColdStart={**start, "scheduledAt": at(3), "startedAt": at(4), "readyAt": at(6)},
+            )
+            wake = {"request_id": f"req_{hour}", "regional_deployment_id": part["id"]}
+            with fleet.database.system() as uow:
+                record_wake(
+                    uow,
+                    {
+                        **wake,
+                        "instance": "assistant-0-abc",
+                        "first_byte_at": at(0),
+                        "first_token_at": at(7),
+                    },
+                )
+        [told] = fleet.get(f"/v1/services/{service['id']}/cold_starts")["cold_starts"]
+        assert told["request_id"] == "req_11"
+        assert told["total_ms"] == 7000
 
     def test_object_deleted_by_hand_is_applied_again(self, fleet: Fleet) -> None:
         from controlplane.deployments.service_observe import observe_regional_deployment

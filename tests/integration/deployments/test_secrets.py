@@ -10,8 +10,7 @@ import pytest
 import sqlalchemy.exc
 from sqlalchemy import text
 
-from controlplane.deployments.sealing import SecretDamaged
-from controlplane.deployments.service_apply import read_wish
+from controlplane.deployments.service_apply import CannotBuild, read_wish
 from controlplane.kernel.ids import TenantId
 from tests.fixtures.tenants import sign_up
 from tests.integration.deployments.fleet import Fleet, add_site
@@ -92,7 +91,7 @@ class TestSecrets:
                 "WHERE s.id = o.secret_id AND s.name = 'other' AND secret_version.secret_id <> o.secret_id"
             )
         assert secret["name"] == "hub-token"
-        with pytest.raises(SecretDamaged):
+        with pytest.raises(CannotBuild, match="does not open"):
             values_for_cell(fleet, fleet.parts(service)[0])
 
     def test_secret_in_use_cannot_be_deleted(self, fleet: Fleet) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from controlplane.gateway.envoy_listener import build_listener
 from controlplane.gateway.envoy_routes import build_routes
 from controlplane.gateway.route_rules import decide_routes
 from controlplane.gateway.snapshot_rules import parse_routing
+from tests.fixtures.golden import check_golden
 from tests.unit.gateway.values import CONFIG, route_item, routing
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "gateway"
@@ -57,10 +57,7 @@ def _without_scripts(value: Any) -> Any:
 def test_the_configuration_is_as_reviewed(name: str, document: Any) -> None:
     path = GOLDEN / f"{name}.json"
     text = json.dumps(document, indent=2, sort_keys=True) + "\n"
-    if os.environ.get("REMPART_UPDATE_GOLDEN"):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    assert path.read_text() == text
+    check_golden(path, text)
 
 
 def test_text_from_a_snapshot_is_never_a_format_command_of_envoys() -> None:

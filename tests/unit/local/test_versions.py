@@ -5,10 +5,10 @@ import re
 import pytest
 
 from infra.local.build import artefact_folder
-from infra.local.versions import SOURCES, Source
+from infra.local.versions import SOURCES, TEST_SOURCES, Source
 
 
-@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.name)
+@pytest.mark.parametrize("source", [*SOURCES, *TEST_SOURCES], ids=lambda source: source.name)
 class TestPins:
     def test_go_mod_pins_the_version_of_the_table(self, source: Source) -> None:
         text = (source.folder / "go.mod").read_text(encoding="utf-8")
@@ -29,3 +29,9 @@ class TestPins:
     ) -> None:
         monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
         assert re.fullmatch(rf"/somewhere/rempart/{source.name}-[0-9a-f]{{16}}", str(artefact_folder(source)))
+
+
+def test_the_stack_builds_nothing_that_only_tests_run() -> None:
+    names = [source.name for source in (*SOURCES, *TEST_SOURCES)]
+    assert len(set(names)) == len(names)
+    assert not set(SOURCES) & set(TEST_SOURCES)

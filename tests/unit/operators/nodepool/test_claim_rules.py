@@ -16,6 +16,7 @@ from operators.nodepool.domain import (
     LAUNCH_TIMEOUT_S,
     REGISTRATION_TIMEOUT_S,
     SIMULATED,
+    SIMULATED_ACCEPTANCE_S,
     UNVALIDATED,
     AcceptanceFacts,
     Check,
@@ -216,3 +217,27 @@ def test_taints_that_are_ours_are_put_back_and_others_are_left_alone() -> None:
     assert set(unaccepted) == {UNVALIDATED, SIMULATED, Taint("example.org/x", "1"), KUBERNETES_TAINT}
     assert set(wanted_taints(ORDER, bare, is_accepted=True)) == set(unaccepted) - {UNVALIDATED}
     assert missing_labels(ORDER, bare) == {"rempart.eu/node-pool": "p"}
+
+
+class TestSimulatedRun:
+    def test_a_simulated_run_that_its_simulator_lost_is_started_again(self) -> None:
+        lost = AcceptanceFacts(
+            "node-1",
+            Outcome.RUNNING,
+            False,
+            simulated_since=NOW - timedelta(seconds=SIMULATED_ACCEPTANCE_S),
+        )
+        decision = decide_claim(claim(Phase.VALIDATING), node(), lost, NOW)
+        assert decision.action is Action.REMOVE_ACCEPTANCE
+        assert decision.phase is Phase.VALIDATING
+
+    def test_a_young_simulated_run_is_waited_for_and_looked_at_again(self) -> None:
+        young = AcceptanceFacts("node-1", Outcome.RUNNING, False, simulated_since=NOW - timedelta(seconds=4))
+        decision = decide_claim(claim(Phase.VALIDATING), node(), young, NOW)
+        assert decision.action is Action.NONE
+        assert decision.requeue_after_s == SIMULATED_ACCEPTANCE_S - 4
+
+    def test_a_real_run_is_never_cut_short(self) -> None:
+        real = acceptance(Outcome.RUNNING)
+        decision = decide_claim(claim(Phase.VALIDATING, age_s=60), node(), real, NOW)
+        assert decision.action is Action.NONE

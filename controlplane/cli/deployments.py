@@ -1,0 +1,88 @@
+"""`rempart deployments` and `rempart instances`: what services became."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from controlplane.cli.config import connect
+from controlplane.cli.find import find_service
+from controlplane.cli.output import Format, OutputOption, show_list, show_one
+from controlplane.cli.services import ServiceArgument
+
+deployments = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+instances = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+
+DEPLOYMENT_COLUMNS = (
+    ("no", "version"),
+    ("id", "id"),
+    ("status", "status"),
+    ("created", "created_at"),
+)
+REGION_COLUMNS = (
+    ("datacenter", "datacenter"),
+    ("country", "country"),
+    ("status", "status"),
+    ("route", "route"),
+    ("ready", "replicas_ready"),
+    ("id", "id"),
+)
+INSTANCE_COLUMNS = (
+    ("id", "id"),
+    ("status", "status"),
+    ("datacenter", "datacenter"),
+    ("node", "node"),
+    ("replica", "replica_index"),
+)
+DeploymentArgument = Annotated[str, typer.Argument(help="Id of the deployment.")]
+
+
+@deployments.command("list")
+def list_deployments(service: ServiceArgument, output: OutputOption = Format.TABLE) -> None:
+    """List a service's deployments, newest first."""
+    with connect() as client:
+        found = client.deployments.list(service_id=find_service(client, service))
+        show_list(found, DEPLOYMENT_COLUMNS, output)
+
+
+@deployments.command("get")
+def get_deployment(deployment: DeploymentArgument, output: OutputOption = Format.TABLE) -> None:
+    """Show a deployment."""
+    with connect() as client:
+        show_one(client.deployments.get(deployment), output)
+
+
+@deployments.command("cancel")
+def cancel_deployment(deployment: DeploymentArgument, output: OutputOption = Format.TABLE) -> None:
+    """Give up a deployment that does not serve yet."""
+    with connect() as client:
+        show_one(client.deployments.cancel(deployment), output)
+
+
+@deployments.command("regions")
+def list_regions(service: ServiceArgument, output: OutputOption = Format.TABLE) -> None:
+    """List where a service runs or ran: its part in each datacenter, with the verdict."""
+    with connect() as client:
+        found = client.regional_deployments.list(service_id=find_service(client, service))
+        show_list(found, REGION_COLUMNS, output)
+
+
+@instances.command("list")
+def list_instances(
+    service: Annotated[str | None, typer.Option(help="Only those of this service, by id or name.")] = None,
+    output: OutputOption = Format.TABLE,
+) -> None:
+    """List replicas."""
+    with connect() as client:
+        service_id = None if service is None else find_service(client, service)
+        show_list(client.instances.list(service_id=service_id), INSTANCE_COLUMNS, output)
+
+
+@instances.command("get")
+def get_instance(
+    instance: Annotated[str, typer.Argument(help="Id of the instance.")], output: OutputOption = Format.TABLE
+) -> None:
+    """Show a replica."""
+    with connect() as client:
+        show_one(client.instances.get(instance), output)

@@ -1,0 +1,103 @@
+"""What became of a service: `services explain`, `services cold-starts`, `logs`, `events`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from controlplane.cli.config import connect
+from controlplane.cli.find import find_service
+from controlplane.cli.output import Format, OutputOption, say, show_list, show_one
+from controlplane.cli.services import ServiceArgument, app
+
+STEPS = ("queue", "place", "schedule", "start", "load", "first_token", "total")
+
+
+class Language(StrEnum):
+    FR = "fr"
+    EN = "en"
+
+
+_WORDS = {
+    Language.EN: {
+        "in": "in", "chosen": "chosen", "admissible": "admissible", "refused": "refused",
+        "because": "because", "simulated": "simulated",
+    },
+    Language.FR: {
+        "in": "à", "chosen": "retenu", "admissible": "admissible", "refused": "refusé",
+        "because": "parce que", "simulated": "simulé",
+    },
+}  # fmt: skip
+
+
+@app.command()
+def explain(
+    service: ServiceArgument,
+    lang: Annotated[Language, typer.Option(help="Language of the sentences: fr or en.")] = Language.EN,
+    output: OutputOption = Format.TABLE,
+) -> None:
+    """Say which datacenter was chosen, and why each other one was not."""
+    with connect() as client:
+        reply = client.services.explanation(find_service(client, service))
+    if output is Format.TABLE:
+        for line in tell_explanation(reply["explanation"], lang):
+            say(line)
+    else:
+        show_one(reply, output, name="explanation.chosen_pool_id")
+
+
+def tell_explanation(explanation: dict[str, Any], lang: Language) -> list[str]:
+    """Return the explanation as lines of text: the outcome, then each pool with every reason against it."""
+    words, lines = _WORDS[lang], [explanation["summary"][lang]]
+    for found in explanation["assessments"]:
+        outcome = "admissible" if found["is_admitted"] else "refused"
+        if found["pool_id"] == explanation["chosen_pool_id"]:
+            outcome = "chosen"
+        note = f" ({words['simulated']})" if found["is_simulated"] else ""
+        place = f"{found['pool_name']} {words['in']} {found['datacenter']} ({found['country']}){note}"
+        lines += ["", f"{place}: {words[outcome]}"]
+        for rejection in found["rejections"]:
+            lines.append(f"  - {rejection['text'][lang]}")
+            lines += [f"      {words['because']} {step['text'][lang]}" for step in rejection["why_path"]]
+    return lines
+
+
+@app.command("cold-starts")
+def cold_starts(service: ServiceArgument, output: OutputOption = Format.TABLE) -> None:
+    """Show where the time of each wake-up went, in milliseconds."""
+    with connect() as client:
+        starts = client.services.cold_starts(find_service(client, service))
+    columns = (("instance", "instance"), *((step.replace("_", " "), f"{step}_ms") for step in STEPS))
+    show_list(starts, columns, output, name="instance")
+
+
+def logs(
+    service: ServiceArgument,
+    tail: Annotated[
+        int, typer.Option("--tail", "-n", min=1, max=1000, help="Last lines of each replica.")
+    ] = 100,
+    output: OutputOption = Format.TABLE,
+) -> None:
+    """Print what a service's replicas wrote."""
+    with connect() as client:
+        lines = client.services.logs(find_service(client, service), limit=tail)
+    if output is Format.TABLE:
+        for line in lines:
+            say(f"{line['labels']['instance_id']} {line['created_at'] or '-'} {line['msg']}")
+    else:
+        show_list(lines, (), output, name="msg")
+
+
+def events(
+    service: ServiceArgument,
+    kind: Annotated[
+        list[str] | None, typer.Option("--type", help="Only this type; repeat for several.")
+    ] = None,
+    output: OutputOption = Format.TABLE,
+) -> None:
+    """Print what happened to a service and why, oldest first."""
+    with connect() as client:
+        found = list(client.services.events(find_service(client, service), types=kind or None))
+    show_list(found[::-1], (("when", "when"), ("type", "type"), ("message", "message")), output)

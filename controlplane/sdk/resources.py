@@ -1,0 +1,245 @@
+"""The collections of the API, each with the verbs that the server has. Answers come without their envelope."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from controlplane.sdk.transport import Transport
+
+Json = dict[str, Any]
+# Named here because the collections have a method called `list`.
+Rows = list[Json]
+Names = list[str]
+
+PAGES_MAX = 10_000
+
+
+def at(path: str, *parts: str) -> str:
+    """A path below a collection; what a person typed stays one segment of it."""
+    return "/".join((path, *(quote(part, safe="") for part in parts)))
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """What can be listed."""
+
+    transport: Transport
+    path: str
+    singular: str
+    plural: str = ""
+
+    def list(self, **params: Any) -> Iterator[Json]:
+        """Yield all items, turning pages as needed. `params` are the list's filters, and `limit` a page's size."""
+        cursor: str | None = None
+        for _ in range(PAGES_MAX):
+            page = self.transport.request("GET", self.path, params={**params, "cursor": cursor}).json()
+            yield from page[self.plural or self.singular + "s"]
+            cursor = page.get("next_cursor")
+            if not cursor:
+                return
+
+    def _post(self, path: str, body: Json | None, idempotency_key: str | None, field: str = "") -> Json:
+        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else None
+        reply = self.transport.request("POST", path, json=body, headers=headers).json()
+        return dict(reply[field or self.singular])
+
+
+@dataclass(frozen=True, slots=True)
+class Readable(Collection):
+    """What can be listed and shown."""
+
+    def get(self, identifier: str) -> Json:
+        return dict(self.transport.request("GET", at(self.path, identifier)).json()[self.singular])
+
+    def _change(self, method: str, identifier: str, body: Json | None, version: int | None) -> Json:
+        """Change a resource as it was read (`version`), or as it is now when no version is given."""
+        known = int(self.get(identifier)["version"]) if version is None else version
+        reply = self.transport.request(
+            method, at(self.path, identifier), json=body, headers={"If-Match": f'"{known}"'}
+        )
+        return {} if reply.status_code == 204 else dict(reply.json()[self.singular])
+
+
+@dataclass(frozen=True, slots=True)
+class Creatable(Readable):
+    """What can be made."""
+
+    def create(self, body: Json, *, idempotency_key: str | None = None) -> Json:
+        """Make one. Under one `idempotency_key` it is made once, however often this is called within a day."""
+        return self._post(self.path, body, idempotency_key)
+
+
+@dataclass(frozen=True, slots=True)
+class Changeable(Creatable):
+    """What can be changed. Errors: VersionChanged when it is no longer at `version`."""
+
+    def update(self, identifier: str, body: Json, *, version: int | None = None) -> Json:
+        return self._change("PATCH", identifier, body, version)
+
+
+@dataclass(frozen=True, slots=True)
+class Deletable(Changeable):
+    """What can be deleted."""
+
+    def delete(self, identifier: str, *, version: int | None = None) -> Json:
+        """Delete it; return what the server says of it, which may be nothing."""
+        return self._change("DELETE", identifier, None, version)
+
+
+@dataclass(frozen=True, slots=True)
+class Services(Deletable):
+    """Services and their story."""
+
+    def replace(self, identifier: str, body: Json, *, version: int | None = None) -> Json:
+        """Deploy a whole new definition."""
+        return self._change("PUT", identifier, body, version)
+
+    def pause(self, identifier: str) -> Json:
+        return self._post(at(self.path, identifier, "pause"), None, None)
+
+    def resume(self, identifier: str) -> Json:
+        return self._post(at(self.path, identifier, "resume"), None, None)
+
+    def redeploy(self, identifier: str) -> Json:
+        """Deploy the same definition again; return the new deployment."""
+        return self._post(at(self.path, identifier, "redeploy"), None, None, "deployment")
+
+    def scale(self, identifier: str, minimum: int, maximum: int) -> Json:
+        """Move between other bounds without a new deployment."""
+        return self._post(at(self.path, identifier, "scale"), {"min": minimum, "max": maximum}, None)
+
+    def explanation(self, identifier: str) -> Json:
+        """Return why the service was placed where it is: the decision with its `explanation`."""
+        return dict(self.transport.request("GET", at(self.path, identifier, "explanation")).json())
+
+    def cold_starts(self, identifier: str) -> Rows:
+        """Return the latest starts from zero, newest first, cut into steps of milliseconds."""
+        reply = self.transport.request("GET", at(self.path, identifier, "cold_starts")).json()
+        return list(reply["cold_starts"])
+
+    def events(self, identifier: str, *, types: Names | None = None) -> Iterator[Json]:
+        """Yield what happened to the service, newest first."""
+        listed = Collection(self.transport, "/v1/service_events", "event")
+        return listed.list(service_id=identifier, types=types)
+
+    def logs(self, identifier: str, *, limit: int | None = None) -> Rows:
+        """Return the last lines of each of its replicas, oldest first."""
+        return read_logs(self.transport, {"service_id": identifier, "limit": limit})
+
+
+@dataclass(frozen=True, slots=True)
+class Deployments(Readable):
+    """Immutable versions of services."""
+
+    def cancel(self, identifier: str) -> Json:
+        """Give up a deployment that does not serve yet."""
+        return self._post(at(self.path, identifier, "cancel"), None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Instances(Readable):
+    """Replicas as they run."""
+
+    def logs(self, identifier: str, *, limit: int | None = None) -> Rows:
+        """Return its last lines, oldest first."""
+        return read_logs(self.transport, {"instance_id": identifier, "limit": limit})
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKeys(Creatable):
+    """Keys. `secret` is in the answer that makes one, and is null in an answer that is given again."""
+
+    def roll(self, identifier: str, overlap_hours: int | None = None) -> Json:
+        """Replace a key; the old one works for the overlap. Return `api_key` (with its secret) and `previous`."""
+        body = {} if overlap_hours is None else {"overlap_hours": overlap_hours}
+        return dict(self.transport.request("POST", at(self.path, identifier, "roll"), json=body).json())
+
+    def revoke(self, identifier: str) -> Json:
+        """Refuse a key from now on."""
+        return dict(self.transport.request("DELETE", at(self.path, identifier)).json()[self.singular])
+
+
+@dataclass(frozen=True, slots=True)
+class Facts(Creatable):
+    """Legal facts: stated once, ended once, never changed."""
+
+    def end(self, identifier: str, valid_to: str | None = None) -> Json:
+        """End a fact at an instant (RFC 3339), or now."""
+        return self._post(at(self.path, identifier, "end"), {"valid_to": valid_to}, None)
+
+
+@dataclass(frozen=True, slots=True)
+class NodePools(Deletable):
+    """Pools of equal machines."""
+
+    def scale(self, name: str, replicas: int, *, version: int | None = None) -> Json:
+        """Change how many machines a pool wants."""
+        return self.update(name, {"replicas": replicas}, version=version)
+
+
+@dataclass(frozen=True, slots=True)
+class Organizations(Readable):
+    """All organizations, for the platform operator."""
+
+    def create(self, body: Json, *, idempotency_key: str | None = None) -> Json:
+        """Make an organization, its project and its owner's key: `organization`, `project`, `api_key`."""
+        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else None
+        return dict(self.transport.request("POST", self.path, json=body, headers=headers).json())
+
+    def suspend(self, identifier: str, reason: str) -> Json:
+        return self._post(at(self.path, identifier, "suspend"), {"reason": reason}, None)
+
+    def resume(self, identifier: str) -> Json:
+        return self._post(at(self.path, identifier, "resume"), None, None)
+
+    def quotas(self, identifier: str) -> Rows:
+        return list(self.transport.request("GET", at(self.path, identifier, "quotas")).json()["quotas"])
+
+    def set_quota(self, identifier: str, name: str, limit: int) -> Json:
+        path = at(self.path, identifier, "quotas", name)
+        return dict(self.transport.request("PUT", path, json={"limit": limit}).json()["quota"])
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEvents(Collection):
+    """An audit chain."""
+
+    def export(self) -> bytes:
+        """Return the whole chain as JSON lines, its head last: what the offline verifier reads."""
+        return self.transport.request("GET", f"{self.path}/export").content
+
+    def verify(self) -> Json:
+        """Let the server check its chain's every hash."""
+        return dict(self.transport.request("GET", f"{self.path}/verification").json()["verification"])
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """What can be deployed, on which sizes, and where: the same for every caller."""
+
+    transport: Transport
+
+    def models(self) -> Rows:
+        return self._list("models")
+
+    def model(self, name: str) -> Json:
+        return dict(self.transport.request("GET", at("/v1/catalog/models", name)).json()["model"])
+
+    def instance_types(self) -> Rows:
+        return self._list("instances")
+
+    def datacenters(self) -> Rows:
+        return self._list("datacenters")
+
+    def regions(self) -> Rows:
+        return self._list("regions")
+
+    def _list(self, kind: str) -> Rows:
+        return list(self.transport.request("GET", f"/v1/catalog/{kind}").json()[kind])
+
+
+def read_logs(transport: Transport, params: Mapping[str, Any]) -> Rows:
+    return list(transport.request("GET", "/v1/streams/logs/query", params=params).json()["data"])

@@ -1,0 +1,38 @@
+{{- define "rempart-gateway.name" -}}
+{{- /* A pod's name is a label, and has its ordinal and a revision behind this. */ -}}
+{{- printf "%s-gateway" (.Release.Name | trunc 40 | trimSuffix "-") -}}
+{{- end -}}
+
+{{- define "rempart-gateway.selector" -}}
+app.kubernetes.io/name: rempart-gateway
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "rempart-gateway.labels" -}}
+{{ include "rempart-gateway.selector" . }}
+app.kubernetes.io/part-of: rempart
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end -}}
+
+{{- define "rempart-gateway.image" -}}
+{{- if .image.digest -}}
+{{ .image.repository }}@{{ .image.digest }}
+{{- else -}}
+{{ .image.repository }}:{{ .image.tag | default .default }}
+{{- end -}}
+{{- end -}}
+
+{{- define "rempart-gateway.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end -}}
+
+{{- /* Both doors are on loopback, where the kubelet cannot ask: a command inside the pod does. */ -}}
+{{- define "rempart-gateway.ask" -}}
+- python
+- -c
+- "import sys, urllib.request as web; [web.urlopen(url, timeout=3) for url in sys.argv[1:]]"
+{{- end -}}

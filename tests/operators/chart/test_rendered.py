@@ -1,0 +1,237 @@
+"""What the charts promise about every object they render."""
+
+import re
+from importlib.util import find_spec
+from typing import Any
+
+import pytest
+
+from controlplane.entrypoints.api import create_app
+from controlplane.plumbing.settings import Settings
+from tests.operators.chart.charts import (
+    CASES,
+    CHARTS,
+    FULL,
+    NAMES,
+    RELEASE,
+    REQUIRED,
+    Helm,
+    Object,
+    containers_of,
+    is_selected,
+    of_kind,
+    pod_of,
+    readers_in_contracts,
+    rules_of,
+    values_of,
+    workloads,
+)
+
+# Each render of these differs, or depends on the cluster: a GitOps controller would never come to rest.
+UNSTABLE = re.compile(r"\b(rand\w+|uuidv4|now|date\w*|lookup|gen[A-Z]\w+|htpasswd|bcrypt|getHostByName)\b")
+SECRET_SETTINGS = (
+    "DATABASE_URL",
+    "REMPART_DATABASE_URL",
+    "REMPART_SYSTEM_DATABASE_URL",
+    "REDIS_URL",
+    "REMPART_KEY_PEPPER",
+)
+
+
+@pytest.fixture(params=CASES, ids="-".join)
+def objects(request: pytest.FixtureRequest, helm: Helm) -> list[Object]:
+    chart, kind = request.param
+    return helm.objects(chart, values_of(chart, kind))
+
+
+def environment_of(container: Object) -> dict[str, Any]:
+    return {each["name"]: each.get("value", each.get("valueFrom")) for each in container.get("env", [])}
+
+
+@pytest.mark.parametrize("chart", NAMES)
+def test_no_template_asks_for_chance_time_or_the_cluster(helm: Helm, chart: str) -> None:
+    for template in (CHARTS / chart / "templates").iterdir():
+        for action in re.findall(r"\{\{.*?\}\}", template.read_text(encoding="utf-8"), re.DOTALL):
+            assert not UNSTABLE.search(action), f"{template.name}: {action}"
+    assert helm.template(chart, FULL[chart]) == helm.template(chart, FULL[chart])
+
+
+def test_every_container_is_restricted_bounded_and_pinned(objects: list[Object]) -> None:
+    for name, workload in workloads(objects).items():
+        spec = pod_of(workload)
+        assert spec["securityContext"]["runAsNonRoot"] is True
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & spec.keys()
+        for container in containers_of(workload):
+            security = container["securityContext"]
+            assert security["allowPrivilegeEscalation"] is False, name
+            assert security["readOnlyRootFilesystem"] is True, name
+            assert security["capabilities"] == {"drop": ["ALL"]}, name
+            assert container["resources"]["requests"], name
+            assert "memory" in container["resources"]["limits"], name
+            assert re.fullmatch(r"registry\.example/\S+(@sha256:[0-9a-f]{64}|:v[0-9.]+)", container["image"])
+
+
+def test_a_token_is_mounted_only_where_a_right_needs_it(objects: list[Object]) -> None:
+    for account in of_kind(objects, "ServiceAccount"):
+        assert account["automountServiceAccountToken"] is False
+    bound = {
+        subject["name"]
+        for binding in of_kind(objects, "ClusterRoleBinding", "RoleBinding")
+        for subject in binding["subjects"]
+    }
+    for workload in workloads(objects).values():
+        spec = pod_of(workload)
+        has_token = spec["automountServiceAccountToken"]
+        assert has_token == (spec.get("serviceAccountName", "default") in bound)
+
+
+def test_no_right_is_a_wildcard_reads_secrets_or_escalates(objects: list[Object]) -> None:
+    for group, resource, verb, _ in rules_of(objects) | rules_of(objects, "Role"):
+        assert "*" not in group + resource + verb
+        assert not (resource == "secrets" and verb in {"get", "list", "watch"})
+        assert verb not in {"escalate", "bind", "impersonate", "deletecollection"}
+        assert resource not in {"clusterroles", "clusterrolebindings", "roles", "rolebindings"}
+
+
+def test_every_pod_is_denied_what_no_policy_allows(objects: list[Object]) -> None:
+    policies = of_kind(objects, "NetworkPolicy")
+    for name, workload in workloads(objects).items():
+        labels = workload["spec"]["template"]["metadata"]["labels"]
+        types = {
+            kind
+            for policy in policies
+            if is_selected(policy["spec"]["podSelector"], labels)
+            for kind in policy["spec"]["policyTypes"]
+        }
+        assert types == {"Ingress", "Egress"}, name
+    for policy in policies:
+        for rule in policy["spec"].get("egress", []):
+            # To anywhere on any port would be no policy at all.
+            assert rule.get("ports") or rule.get("to")
+
+
+@pytest.mark.parametrize("chart", NAMES)
+def test_policies_and_budgets_can_be_left_to_someone_else(helm: Helm, chart: str) -> None:
+    off = {"networkPolicy": {"enabled": False}, "podDisruptionBudget": {"enabled": False}}
+    rendered = helm.objects(chart, {**REQUIRED[chart], **off})
+    assert not of_kind(rendered, "NetworkPolicy", "PodDisruptionBudget")
+    assert workloads(rendered)
+
+
+def test_every_server_has_a_budget_and_is_spread(objects: list[Object]) -> None:
+    budgets = of_kind(objects, "PodDisruptionBudget")
+    for workload in of_kind(objects, "Deployment", "StatefulSet"):
+        labels = workload["spec"]["template"]["metadata"]["labels"]
+        assert len([b for b in budgets if is_selected(b["spec"]["selector"], labels)]) == 1
+        assert is_selected(workload["spec"]["selector"], labels)
+        (spread,) = pod_of(workload)["topologySpreadConstraints"]
+        assert is_selected(spread["labelSelector"], labels)
+    for workload in of_kind(objects, "Job"):
+        labels = workload["spec"]["template"]["metadata"]["labels"]
+        assert not [b for b in budgets if is_selected(b["spec"]["selector"], labels)]
+
+
+def test_services_lead_to_pods_of_their_own(objects: list[Object]) -> None:
+    for service in of_kind(objects, "Service"):
+        targets = [
+            workload
+            for workload in workloads(objects).values()
+            if is_selected(
+                {"matchLabels": service["spec"]["selector"]},
+                workload["spec"]["template"]["metadata"]["labels"],
+            )
+        ]
+        (target,) = targets
+        names = {port["name"] for each in containers_of(target) for port in each.get("ports", [])}
+        assert {port["targetPort"] for port in service["spec"]["ports"]} <= names
+
+
+def test_every_program_exists(objects: list[Object]) -> None:
+    for workload in workloads(objects).values():
+        for container in containers_of(workload):
+            if container["command"][0] == "python":
+                assert container["command"][1] == "-m"
+                assert find_spec(container["command"][2]) is not None
+            else:
+                assert container["command"] == ["envoy"]
+
+
+def test_names_stay_within_bounds_for_the_longest_release(helm: Helm) -> None:
+    for chart in NAMES:
+        done = helm.run(
+            "template", "r" * 53, str(CHARTS / chart), "--kube-version=v1.36.3", values=FULL[chart]
+        )
+        assert done.returncode == 0, done.stderr
+        names = re.findall(r"^  name: (\S+)$", done.stdout, re.MULTILINE)
+        assert len(names) >= 6
+        assert max(map(len, names)) <= 63 + len("default-")
+
+
+class TestControlPlane:
+    def test_each_program_reads_the_secret_settings_that_the_contract_gives_it(self, helm: Helm) -> None:
+        found = workloads(helm.objects("controlplane", FULL["controlplane"]))
+        assert set(found) == {"api", "worker", "beat", "relay", "watcher", "migrate", "seed"}
+        for variable in SECRET_SETTINGS:
+            readers = {
+                name
+                for name, workload in found.items()
+                if variable in environment_of(containers_of(workload)[0])
+            }
+            allowed = readers_in_contracts(variable)
+            if "migrations" in allowed:
+                assert readers == {"migrate"}
+            elif "all but migrations" in allowed:
+                assert readers == set(found) - {"migrate"}
+            else:
+                assert readers == allowed & set(found)
+
+    def test_every_secret_is_one_that_exists_before(self, helm: Helm) -> None:
+        rendered = helm.objects("controlplane", FULL["controlplane"])
+        assert not of_kind(rendered, "Secret", "ConfigMap")
+        for name, workload in workloads(rendered).items():
+            for variable, value in environment_of(containers_of(workload)[0]).items():
+                is_secret = variable in SECRET_SETTINGS
+                assert isinstance(value, dict) == is_secret, variable
+                if is_secret:
+                    wanted = "rempart-owner" if name == "migrate" else "rempart-runtime"
+                    assert value["secretKeyRef"] == {"name": wanted, "key": variable}
+
+    def test_the_schema_is_brought_up_before_anything_new_runs(self, helm: Helm) -> None:
+        found = workloads(helm.objects("controlplane", FULL["controlplane"]))
+        weights = []
+        for name in ("migrate", "seed"):
+            notes = found[name]["metadata"]["annotations"]
+            assert notes["helm.sh/hook"] == "pre-install,pre-upgrade"
+            assert "before-hook-creation" in notes["helm.sh/hook-delete-policy"]
+            # Before an installation no account of this release exists.
+            assert "serviceAccountName" not in pod_of(found[name])
+            weights.append(int(notes["helm.sh/hook-weight"]))
+        assert weights == sorted(set(weights))
+        assert "seed" not in workloads(helm.objects("controlplane", REQUIRED["controlplane"]))
+
+    def test_the_probes_ask_what_the_api_answers(self, helm: Helm) -> None:
+        container = containers_of(workloads(helm.objects("controlplane", REQUIRED["controlplane"]))["api"])[0]
+        paths = {getattr(route, "path", "") for route in create_app(Settings(environment="local")).routes}
+        probed = {container[f"{kind}Probe"]["httpGet"]["path"] for kind in ("liveness", "readiness")}
+        assert probed == {"/healthz", "/readyz"}
+        assert probed <= paths
+
+    def test_a_cell_elsewhere_is_reached_by_its_kubeconfig_and_no_account(self, helm: Helm) -> None:
+        rendered = helm.objects("controlplane", FULL["controlplane"])
+        assert not of_kind(rendered, "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
+        reached = {
+            name
+            for name, workload in workloads(rendered).items()
+            if "KUBECONFIG" in environment_of(containers_of(workload)[0])
+        }
+        assert reached == {"api", "worker", "watcher"}
+        assert reached == {each.split(" ")[0] for each in readers_in_contracts("KUBECONFIG")} - {"operators"}
+
+
+def test_the_operators_elect_their_leader_where_they_may(helm: Helm) -> None:
+    rendered = helm.objects("operators", REQUIRED["operators"], "elsewhere")
+    (role,) = of_kind(rendered, "Role")
+    assert role["metadata"]["namespace"] == "elsewhere"
+    (container,) = containers_of(workloads(rendered)[f"{RELEASE}-operators"])
+    assert environment_of(container)["POD_NAMESPACE"] == {"fieldRef": {"fieldPath": "metadata.namespace"}}

@@ -1,0 +1,123 @@
+"""The command's own tree, as typer built it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import typer.main
+
+from controlplane.cli.main import app
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command: `name` as it is typed after `rempart`, `parameters` with their help."""
+
+    name: str
+    help: str
+    parameters: dict[str, str]
+
+
+def walk() -> list[Command]:
+    """Return every command, in the order of the help."""
+    return list(_walk(typer.main.get_command(app), ()))
+
+
+def _walk(node: Any, path: tuple[str, ...]) -> Iterator[Command]:
+    inner = getattr(node, "commands", None)
+    if inner is None:
+        parameters = {parameter.name: parameter.help or "" for parameter in node.params}
+        yield Command(" ".join(path), (node.help or "").strip(), parameters)
+        return
+    for name, child in inner.items():
+        yield from _walk(child, (*path, name))
+
+
+# What each command prints under `-o json`: a schema of docs/reference/openapi.json, in brackets when it is a list of
+# them, or the fields of a document of the command's own.
+PRINTS = {
+    "login": "{api, file, key_id, role, organization_id, project_id}",
+    "logout": "{is_removed}",
+    "whoami": "{api, organization, key_id, role, organization_id, project_id}",
+    "signup": "SignupAnswer",
+    "secrets-check": "{is_well_formed, kind, environment, last_four}",
+    "logs": "[LogLine]",
+    "events": "[ServiceEventOut]",
+    "projects list": "[ProjectShape]",
+    "projects get": "ProjectShape",
+    "projects create": "ProjectShape",
+    "projects delete": "{id, is_deleted}",
+    "apps list": "[AppOut]",
+    "apps get": "AppOut",
+    "apps create": "AppOut",
+    "apps rename": "AppOut",
+    "apps delete": "{id, is_deleted}",
+    "services list": "[ServiceOut]",
+    "services get": "ServiceOut",
+    "services deploy": "ServiceOut",
+    "services pause": "ServiceOut",
+    "services resume": "ServiceOut",
+    "services redeploy": "ServiceOut",
+    "services scale": "ServiceOut",
+    "services delete": "ServiceOut",
+    "services explain": "ExplanationReply",
+    "services cold-starts": "[ColdStartOut]",
+    "deployments list": "[DeploymentOut]",
+    "deployments get": "DeploymentOut",
+    "deployments cancel": "DeploymentOut",
+    "deployments regions": "[RegionalDeploymentOut]",
+    "instances list": "[InstanceOut]",
+    "instances get": "InstanceOut",
+    "secrets list": "[SecretOut]",
+    "secrets get": "SecretOut",
+    "secrets create": "SecretOut",
+    "secrets update": "SecretOut",
+    "secrets delete": "{id, is_deleted}",
+    "keys list": "[ApiKeyShape]",
+    "keys get": "ApiKeyShape",
+    "keys create": "ApiKeyCreatedShape",
+    "keys roll": "ApiKeyRolled",
+    "keys revoke": "ApiKeyShape",
+    "catalog models": "[ModelOut]",
+    "catalog model": "ModelOut",
+    "catalog instance-types": "[InstanceTypeOut]",
+    "catalog datacenters": "[CatalogDatacenterOut]",
+    "audit list": "[AuditEventShape]",
+    "audit export": "{file, records}",
+    "audit verify": "VerificationShape",
+    "admin organizations list": "[OrganizationShape]",
+    "admin organizations get": "OrganizationShape",
+    "admin organizations suspend": "OrganizationShape",
+    "admin organizations resume": "OrganizationShape",
+    "admin organizations quotas": "[QuotaShape]",
+    "admin organizations set-quota": "QuotaShape",
+    "admin datacenters list": "[DatacenterOut]",
+    "admin datacenters get": "DatacenterOut",
+    "admin datacenters add": "DatacenterOut",
+    "admin datacenters update": "DatacenterOut",
+    "admin pools list": "[NodePoolOut]",
+    "admin pools get": "NodePoolOut",
+    "admin pools add": "NodePoolOut",
+    "admin pools scale": "NodePoolOut",
+    "admin pools delete": "{name, is_deleted}",
+    "admin nodes list": "[NodeOut]",
+    "admin entities list": "[LegalEntityOut]",
+    "admin entities get": "LegalEntityOut",
+    "admin entities add": "LegalEntityOut",
+    "admin entities end": "LegalEntityOut",
+    "admin holdings list": "[HoldingOut]",
+    "admin holdings get": "HoldingOut",
+    "admin holdings add": "HoldingOut",
+    "admin holdings end": "HoldingOut",
+    "admin certifications list": "[CertificationOut]",
+    "admin certifications get": "CertificationOut",
+    "admin certifications add": "CertificationOut",
+    "admin certifications end": "CertificationOut",
+    "admin clock show": "ClockOut",
+    "admin clock move": "ClockOut",
+    "admin audit list": "[AuditEventShape]",
+    "admin audit export": "{file, records}",
+    "admin audit verify": "VerificationShape",
+}
