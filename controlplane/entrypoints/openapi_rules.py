@@ -16,11 +16,18 @@ PROBLEM_MEDIA: Final = "application/problem+json"
 # The one operation that needs no key.
 PUBLIC: Final = frozenset({"sign_up"})
 # Changes that say the whole new state, so that no version is lost by them.
-UNVERSIONED: Final = frozenset({"revoke_api_key", "admin_set_quota", "move_clock"})
+UNVERSIONED: Final = frozenset({"revoke_api_key", "admin_set_quota", "admin_set_plan", "move_clock"})
+# Changes that also make the thing: the first one has no version to name.
+MAKING: Final = frozenset({"set_budget", "set_accounting_entity", "admin_set_seller"})
 # A deployment never changes; its `version` counts the service's deployments.
 _WITHOUT_ETAG: Final = frozenset({"DeploymentOut"})
 # They ask a cell while the caller waits.
 _ASKS_CELLS: Final = frozenset({"query_logs"})
+# Producers of usage speak CloudEvents, and come again when too many of them write.
+_TAKES_EVENTS: Final = frozenset({"ingest_usage_events"})
+# There is one of it, and none before the operator has said so.
+_SAID_ONCE: Final = frozenset({"admin_get_seller", "get_accounting_entity", "export_fec"})
+_FILE_TEXTS: Final = {"application/jsonl": "One JSON document a line."}
 _IDEMPOTENCY_KEY: Final = "idempotency-key"
 
 DESCRIPTION: Final = """\
@@ -52,10 +59,18 @@ TAGS: Final[tuple[tuple[str, str], ...]] = (
     ("instances", "Replicas as they run."),
     ("secrets", "Values that go in, reach the service, and never come out."),
     ("logs", "What replicas write."),
+    ("usage", "What was used, by meter and time; for producers: where usage comes in."),
+    ("costs", "What the running month costs, budgets, credits and the plan."),
+    ("invoices", "Invoices and credit notes, their files and their way to the buyer."),
+    ("payments", "What was paid and what is open."),
     ("capacity", "Datacenters, node pools and machines; the sites that a tenant can choose from."),
     ("sovereignty", "For the platform operator: legal facts that verdicts are made of."),
     ("admin: organizations", "For the platform operator: all organizations and their limits."),
     ("admin: audit", "For the platform operator: what its own keys did."),
+    ("admin: prices", "For the platform operator: what is sold, prices, plans and credits."),
+    ("admin: invoices", "For the platform operator: closing months, issuing, holding and crediting."),
+    ("admin: payments", "For the platform operator: what the bank says."),
+    ("admin: ledger", "For the platform operator: the books and the FEC."),
     ("clock", "For the platform operator: the clock of a local installation."),
 )
 
@@ -69,18 +84,28 @@ _PROBLEMS: Final[dict[int, tuple[str, str, str]]] = {
         "There is already an app of this name.",
     ),
     412: ("precondition_failed", "It has changed since it was read.", "The resource has changed; read it again."),
-    413: ("payload_too_large", "The body is larger than 1 MiB.", "The request body is larger than 1048576 bytes."),
+    413: (
+        "payload_too_large",
+        "The body is larger than 1 MiB; for usage events, than 8 MiB.",
+        "The request body is larger than 1048576 bytes.",
+    ),
+    415: (
+        "unsupported_media_type",
+        "The body is neither a CloudEvent nor a batch of them.",
+        "Send application/cloudevents+json or application/cloudevents-batch+json.",
+    ),
     422: (
         "invalid_input",
         "The request is not understood; `errors` names each field.",
         "The request is not understood; see `errors` for each field.",
     ),
     428: ("precondition_required", "If-Match is missing.", "Send If-Match with the ETag of the version you read."),
+    429: ("too_busy", "Send the same again shortly.", "Usage is being written as fast as it can be."),
     500: ("internal_error", "Something went wrong on our side.", "Something went wrong on our side."),
     503: ("unavailable", "Try again shortly.", "The cell does not give out logs just now."),
 }  # fmt: skip
 # 409 also says that the same request is still being worked on.
-_RETRYABLE: Final = frozenset({409, 503})
+_RETRYABLE: Final = frozenset({409, 429, 503})
 
 _HEADERS: Final[Json] = {
     "X-Request-Id": {
@@ -179,16 +204,20 @@ def list_errors(path: str, method: str, operation: Json) -> list[int]:
         statuses |= {403}
     if "{" in path or (has_body and operation["operationId"] not in PUBLIC) or _names_another(parameters):
         statuses |= {404}
+    if operation["operationId"] in _SAID_ONCE:
+        statuses |= {404}
     if method != "get":
         statuses |= {409}
     if is_versioned(method, operation):
-        statuses |= {412, 428}
+        statuses |= {412} if operation["operationId"] in MAKING else {412, 428}
     if has_body:
         statuses |= {413}
     if has_body or parameters:
         statuses |= {422}
     if operation["operationId"] in _ASKS_CELLS:
         statuses |= {503}
+    if operation["operationId"] in _TAKES_EVENTS:
+        statuses |= {415, 429, 503}
     return sorted(statuses)
 
 
@@ -199,7 +228,8 @@ def _names_another(parameters: list[Json]) -> bool:
 def _complete_operation(document: Json, path: str, method: str, operation: Json) -> None:
     parameters = [p for p in operation.get("parameters", []) if p["name"].lower() != _IDEMPOTENCY_KEY]
     if is_versioned(method, operation):
-        parameters.append(_IF_MATCH)
+        is_required = operation["operationId"] not in MAKING
+        parameters.append({**_IF_MATCH, "required": is_required})
     if method == "post":
         parameters.append(_IDEMPOTENCY)
     operation.pop("parameters", None)
@@ -223,8 +253,8 @@ def _complete_answer(document: Json, method: str, answer: Json) -> None:
         names.append("Idempotent-Replayed")
     if has_etag(document, answer):
         names.append("ETag")
-    for media in answer.get("content", {}).values():
-        media.setdefault("schema", {"type": "string", "description": "One JSON document a line."})
+    for kind, media in answer.get("content", {}).items():
+        media.setdefault("schema", {"type": "string", "description": _FILE_TEXTS.get(kind, "The file.")})
     answer["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
     answer["description"] = "Done." if "content" not in answer else "The answer."
 

@@ -88,9 +88,9 @@ class EntryShape(WireModel):
 
 class EntryList(WireModel):
     entries: list[EntryShape]
-    limit: int
-    has_next: bool
-    next_cursor: str | None
+    limit: int = Field(description="How many a page holds.", examples=[50])
+    has_next: bool = Field(description="There are more.", examples=[False])
+    next_cursor: str | None = Field(description="Cursor of the next page.", examples=[None])
 
 
 class EntityShape(WireModel):

@@ -22,7 +22,8 @@ from controlplane.metering.domain import IngestOutcome, IngestResult
 from controlplane.metering.schemas import IngestReply
 from controlplane.plumbing.web import ERRORS, EdgeDep
 
-router = APIRouter(tags=["usage"])
+# The tag comes from the router that this one is part of.
+router = APIRouter()
 
 SINGLE = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"

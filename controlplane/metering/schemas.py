@@ -92,9 +92,9 @@ class UsageList(WireModel):
         description="Everything accepted by then is in.", examples=["2026-11-21T21:00:00Z"]
     )
     time_zone: str = Field(description="The zone of the days and months.", examples=["Europe/Paris"])
-    limit: int
-    has_next: bool
-    next_cursor: str | None
+    limit: int = Field(description="How many a page holds.", examples=[50])
+    has_next: bool = Field(description="There are more.", examples=[False])
+    next_cursor: str | None = Field(description="Cursor of the next page.", examples=[None])
 
 
 class UsageDetailShape(WireModel):
@@ -142,9 +142,9 @@ class UsageDetailShape(WireModel):
 
 class UsageDetailList(WireModel):
     usage_details: list[UsageDetailShape]
-    limit: int
-    has_next: bool
-    next_cursor: str | None
+    limit: int = Field(description="How many a page holds.", examples=[50])
+    has_next: bool = Field(description="There are more.", examples=[False])
+    next_cursor: str | None = Field(description="Cursor of the next page.", examples=[None])
 
 
 class UsageConflictShape(WireModel):
@@ -171,9 +171,9 @@ class UsageConflictShape(WireModel):
 
 class UsageConflictList(WireModel):
     usage_conflicts: list[UsageConflictShape]
-    limit: int
-    has_next: bool
-    next_cursor: str | None
+    limit: int = Field(description="How many a page holds.", examples=[50])
+    has_next: bool = Field(description="There are more.", examples=[False])
+    next_cursor: str | None = Field(description="Cursor of the next page.", examples=[None])
 
 
 def to_digits(quantity: Decimal) -> str:

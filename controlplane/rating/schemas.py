@@ -171,9 +171,9 @@ class PriceVersionAnswer(WireModel):
 
 class PriceVersionList(WireModel):
     price_versions: list[PriceVersionShape]
-    limit: int
-    has_next: bool
-    next_cursor: str | None
+    limit: int = Field(description="How many a page holds.", examples=[50])
+    has_next: bool = Field(description="There are more.", examples=[False])
+    next_cursor: str | None = Field(description="Cursor of the next page.", examples=[None])
 
 
 class PlanShape(WireModel):

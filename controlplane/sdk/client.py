@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import httpx
 
+from controlplane.sdk import money
 from controlplane.sdk import resources as api
 from controlplane.sdk.errors import DeploymentFailed, WaitTimedOut
 from controlplane.sdk.resources import Json
@@ -57,17 +58,27 @@ class Rempart:
         self.instances = api.Instances(sender, "/v1/instances", "instance")
         self.secrets = api.Deletable(sender, "/v1/secrets", "secret")
         self.audit_events = api.AuditEvents(sender, "/v1/audit_events", "audit_event")
+        self.usages = money.Usages(sender, "/v1/usages", "usage")
+        self.costs = money.Costs(sender)
+        self.budgets = money.Budgets(sender, "/v1/budgets", "budget")
+        self.invoices = money.Invoices(sender, "/v1/invoices", "invoice")
+        self.payments = money.Payments(sender, "/v1/payments", "payment")
         self._add_platform(sender)
 
     def _add_platform(self, sender: Transport) -> None:
         """What only the platform operator's key opens."""
-        self.organizations = api.Organizations(sender, "/v1/admin/organizations", "organization")
+        self.organizations = money.Organizations(sender, "/v1/admin/organizations", "organization")
         self.datacenters = api.Changeable(sender, "/v1/admin/datacenters", "datacenter")
         self.node_pools = api.NodePools(sender, "/v1/admin/node_pools", "node_pool")
         self.nodes = api.Collection(sender, "/v1/admin/nodes", "node")
         self.legal_entities = api.Facts(sender, "/v1/admin/legal_entities", "legal_entity", "legal_entities")
         self.holdings = api.Facts(sender, "/v1/admin/holdings", "holding")
         self.certifications = api.Facts(sender, "/v1/admin/certifications", "certification")
+        self.usage_conflicts = api.Collection(sender, "/v1/admin/usage_conflicts", "usage_conflict")
+        self.prices = money.Prices(sender, "/v1/admin/price_versions", "price_version")
+        self.platform_invoices = money.PlatformInvoices(sender, "/v1/admin/invoices", "invoice")
+        self.platform_payments = money.PlatformPayments(sender)
+        self.ledger = money.Ledger(sender, "/v1/admin/ledger/entries", "entry", "entries")
         self.platform_audit_events = api.AuditEvents(sender, "/v1/admin/audit_events", "audit_event")
 
     def __enter__(self) -> Self:

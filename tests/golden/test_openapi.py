@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from controlplane.entrypoints import openapi
-from controlplane.entrypoints.openapi_rules import PROBLEM_MEDIA, PUBLIC, complete, list_operations
+from controlplane.entrypoints.openapi_rules import MAKING, PROBLEM_MEDIA, PUBLIC, complete, list_operations
 from tests.fixtures.golden import check_golden
 
 Json = dict[str, Any]
@@ -103,10 +103,12 @@ class TestOperations:
         for path, method, operation in list_operations(document):
             headers = {p["name"]: p for p in operation.get("parameters", []) if p["in"] == "header"}
             assert ("Idempotency-Key" in headers) == (method == "post"), (method, path)
-            assert ("If-Match" in headers) == ("428" in operation["responses"]), (method, path)
+            has_to_match = headers.get("If-Match", {"required": False})["required"]
+            assert has_to_match == ("428" in operation["responses"]), (method, path)
             assert ("If-Match" in headers) == ("412" in operation["responses"]), (method, path)
             assert ("requestBody" in operation) == ("413" in operation["responses"]), (method, path)
-            assert all(header["required"] == (name == "If-Match") for name, header in headers.items())
+            is_making = operation["operationId"] in MAKING
+            assert all(h["required"] == (n == "If-Match" and not is_making) for n, h in headers.items())
 
     def test_each_query_parameter_says_what_it_does(self, document: Json) -> None:
         silent = [
@@ -155,6 +157,9 @@ class TestSchemas:
         assert list(_unbounded({}, {"type": "array", "items": {"type": "integer"}}, "x", frozenset())) == [
             "x[]"
         ]
+        assert list(_unbounded({}, {"type": "object"}, "x", frozenset())) == ["x{}"]
+        texts = {"type": "object", "maxProperties": 2, "additionalProperties": free}
+        assert list(_unbounded({}, texts, "x", frozenset())) == ["x{}"]
         lonely = {
             "openapi": "3.1.0",
             "info": {},
@@ -223,7 +228,11 @@ def _unbounded(document: Json, schema: Json, place: str, seen: frozenset[str]) -
     if schema.get("type") == "array" and "maxItems" not in schema:
         yield f"{place}[]"
     if schema.get("type") == "object" and "properties" not in schema and place not in FREE_OBJECTS:
-        yield f"{place}{{}}"
+        values = schema.get("additionalProperties")
+        if "maxProperties" not in schema or not isinstance(values, dict):
+            yield f"{place}{{}}"
+        else:
+            yield from _unbounded(document, values, f"{place}{{}}", seen)
     for suffix, child in _children(schema):
         yield from _unbounded(document, child, place + suffix, seen)
 
