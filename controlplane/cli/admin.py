@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from controlplane.cli import admin_law, admin_sites, audit
+from controlplane.cli import admin_billing, admin_law, admin_sites, audit
 from controlplane.cli.config import connect
 from controlplane.cli.output import Format, OutputOption, show_list, show_one
 
@@ -20,6 +20,9 @@ app.add_typer(admin_sites.nodes, name="nodes", help="Machines.")
 app.add_typer(admin_law.entities, name="entities", help="Legal entities.")
 app.add_typer(admin_law.holdings, name="holdings", help="Who holds what of whom.")
 app.add_typer(admin_law.certifications, name="certifications", help="Certificates of entities and sites.")
+app.add_typer(admin_billing.invoices, name="invoices", help="Closing months, issuing and crediting.")
+app.add_typer(admin_billing.fec, name="fec", help="The books for the tax office.")
+app.add_typer(admin_billing.prices, name="prices", help="What is sold, and for how much.")
 app.add_typer(clock, name="clock", help="The clock of a local installation.")
 app.add_typer(
     audit.make_app(lambda client: client.platform_audit_events),

@@ -15,7 +15,9 @@ from controlplane.cli import (
     apps,
     audit,
     catalog,
+    costs,
     deployments,
+    invoices,
     keys,
     projects,
     secrets,
@@ -47,6 +49,10 @@ app.command()(story.events)
 app.add_typer(secrets.app, name="secrets", help="Values that only your services see.")
 app.add_typer(keys.app, name="keys", help="API keys of your organization.")
 app.add_typer(catalog.app, name="catalog", help="Models, sizes and sites to choose from.")
+app.command()(costs.usage)
+app.add_typer(costs.costs, name="costs", help="What the running month costs.")
+app.add_typer(costs.budgets, name="budgets", help="What a month may cost.")
+app.add_typer(invoices.app, name="invoices", help="What was billed.")
 app.add_typer(
     audit.make_app(lambda client: client.audit_events),
     name="audit",

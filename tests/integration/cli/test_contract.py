@@ -8,8 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from controlplane.einvoicing.tasks import render_invoice
 from controlplane.identity import key_rules
 from controlplane.identity.domain import KeyKind
+from controlplane.invoicing.domain import InvoiceId
+from controlplane.kernel.ids import TenantId
+from controlplane.kernel.period import PARIS
+from controlplane.plumbing.settings import Settings
+from tests.fixtures.billing import TOKENS, Billing, make_billing
 from tests.fixtures.database import free_port
 from tests.integration.cli.shell import Shell
 from tests.integration.deployments.fleet import MODEL, Fleet
@@ -62,6 +68,11 @@ ARGUMENTS = {
     "keys roll": f"key_{NOBODY}",
     "keys revoke": f"key_{NOBODY}",
     "catalog model": "nothing-of-this-name",
+    "costs preview": "--usage input_tokens=1000",
+    "budgets get": f"--project prj_{NOBODY}",
+    "budgets set": f"10 --project prj_{NOBODY}",
+    "invoices get": f"inv_{NOBODY}",
+    "invoices download": f"inv_{NOBODY} invoice.pdf",
     "audit export": "audit.jsonl",
     "admin organizations get": f"org_{NOBODY}",
     "admin organizations suspend": f"org_{NOBODY} --reason x",
@@ -84,6 +95,11 @@ ARGUMENTS = {
     "admin certifications get": f"crt_{NOBODY}",
     "admin certifications add": f"HDS --framework-version 2 {DAYS} --evidence x --entity ent_{NOBODY}",
     "admin certifications end": f"crt_{NOBODY}",
+    "admin invoices get": f"inv_{NOBODY}",
+    "admin invoices close": f"org_{NOBODY} 2026-01",
+    "admin invoices issue": f"inv_{NOBODY}",
+    "admin invoices credit-note": f"inv_{NOBODY} --reason x",
+    "admin fec download": "2026 fec.txt",
     "admin clock move": "0",
     "admin audit export": "audit.jsonl",
 }  # fmt: skip
@@ -101,7 +117,7 @@ def words(name: str) -> list[str]:
 
 class TestAnswers:
     def test_every_command_answers_with_its_document(
-        self, fleet: Fleet, owner: Shell, operator: Shell, tmp_path: Path
+        self, fleet: Fleet, settings: Settings, owner: Shell, operator: Shell, tmp_path: Path
     ) -> None:
         operator.answered = owner.answered
         _account(owner)
@@ -114,6 +130,7 @@ class TestAnswers:
         _audit(owner, ("audit",), tmp_path / "own.jsonl")
         _law_and_sites(operator)
         _organizations(operator)
+        _money(fleet, make_billing(fleet.api, fleet.database, settings), owner, operator, tmp_path)
         _audit(operator, ("admin", "audit"), tmp_path / "platform.jsonl")
         assert owner.answered == set(COMMANDS)
 
@@ -360,6 +377,51 @@ def _law_and_sites(operator: Shell) -> None:
         assert operator.ask("admin", noun, "end", fact)["valid_to"] is not None
     assert operator.ask("admin", "clock", "move", "60")["is_simulated"]
     assert operator.ask("admin", "clock", "show")["offset_seconds"] == 60
+    operator.ask("admin", "clock", "move", "0")
+
+
+def _money(fleet: Fleet, billing: Billing, owner: Shell, operator: Shell, folder: Path) -> None:
+    billing.project_of = fleet.caller.project_id
+    tenant_id = TenantId.parse(fleet.caller.organization_id)
+    billing.use(tenant_id)
+    [output] = owner.ask("usage", "--meter", "output_tokens", "--group-by", "project", "--project", "default")
+    assert (output["quantity"], output["project_id"]) == (str(3 * TOKENS // 10), fleet.caller.project_id)
+    cost = owner.ask("costs", "show", "--group-by", "project")
+    assert cost["net_minor"] > 0
+    wish = ("--usage", "input_tokens=1000000", "--dimension", "model=smollm2-135m")
+    assert owner.ask("costs", "preview", *wish)["rating_hash"] != cost["rating_hash"]
+    assert owner.run("costs", "preview", "--usage", "input_tokens").code == 2
+    assert str(cost["net_minor"]) in owner.run("costs", "show").out
+    assert owner.run("budgets", "get").code == 4
+    assert owner.ask("budgets", "set", "250")["amount_minor"] == 25_000
+    assert owner.ask("budgets", "set", "99.50", "--soft")["version"] == 2
+    assert owner.ask("budgets", "get")["is_hard"] is False
+    assert [each["amount_minor"] for each in owner.ask("budgets", "list")] == [9_950]
+    assert owner.run("budgets", "set", "9.999").code == 2
+    billing.end_month()
+    month = f"{billing.month.start.astimezone(PARIS):%Y-%m}"
+    close = ("admin", "invoices", "close", str(tenant_id), month)
+    draft = operator.ask(*close, "--draft")["invoice"]
+    issued = operator.ask("admin", "invoices", "issue", draft["id"])
+    assert operator.ask(*close)["is_new"] is False
+    assert issued["number"] is not None
+    render_invoice(fleet.database, tenant_id, InvoiceId.parse(issued["id"]))
+    assert [each["net"] for each in owner.ask("invoices", "list")] == [issued["net"]]
+    assert owner.ask("invoices", "get", issued["id"])["number"] == issued["number"]
+    for kind, start in (("pdf", b"%PDF-"), ("xml", b"<?xml")):
+        file = folder / f"invoice.{kind}"
+        owner.ask("invoices", "download", issued["id"], str(file), "--format", kind)
+        assert file.read_bytes().startswith(start)
+    why = ("--reason", "Service interrompu")
+    note = operator.ask("admin", "invoices", "credit-note", issued["id"], "--line", "1=0.10", *why)
+    assert note["corrects"] == issued["number"]
+    assert operator.ask("admin", "invoices", "get", note["id"])["kind"] == "381"
+    listed = operator.ask("admin", "invoices", "list", "--organization", str(tenant_id))
+    assert {each["number"] for each in listed} == {issued["number"], note["number"]}
+    books = folder / "fec.txt"
+    operator.ask("admin", "fec", "download", issued["issued_on"][:4], str(books))
+    assert issued["number"].encode() in books.read_bytes()
+    assert operator.ask("admin", "prices", "list")
     operator.ask("admin", "clock", "move", "0")
 
 
