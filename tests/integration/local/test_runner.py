@@ -259,7 +259,7 @@ class TestKilledSupervisor:
         runner = Runner([], logs=tmp_path, registry=tmp_path / "processes.json", folder=tmp_path)
         assert runner.reaped[0] == "deaf"
         assert "stranger" not in runner.reaped
-        assert read_start(daemon) is None
+        wait_until(lambda: read_start(daemon) is None, "the kernel ends what was killed")
         assert list_marked(content["run_id"]) == ()
         runner.stop()
 
