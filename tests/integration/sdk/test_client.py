@@ -21,9 +21,11 @@ from controlplane.sdk import (
     Unauthenticated,
     VersionChanged,
 )
+from tests.fixtures.billing import make_billing
 from tests.fixtures.database import free_port
 from tests.fixtures.door import served
 from tests.fixtures.tenants import signup_body
+from tests.fixtures.usage import request_event
 from tests.integration.deployments.fleet import Fleet, add_site, definition, make_fleet
 
 
@@ -128,3 +130,42 @@ def test_the_audit_chain_is_exported_as_it_verifies(client: Rempart) -> None:
     lines = client.audit_events.export().splitlines()
     assert len(lines) == head["sequence"] + 1
     assert head["hash"].encode() in lines[-1]
+
+
+def test_a_producer_tells_usage_and_the_tenant_sees_its_cost_and_sets_its_budget(
+    client: Rempart, fleet: Fleet, database: Database, settings: Settings
+) -> None:
+    billing = make_billing(fleet.api, database, settings)
+    event = request_event(
+        fleet.caller.organization_id, fleet.caller.project_id, input_tokens=10_000_000, output_tokens=7
+    )
+    with served(app_of(fleet)) as url, Rempart(_key_of(billing.producer), url) as producer:
+        assert producer.usages.ingest([event])["accepted"] == 1
+        assert producer.usages.ingest([event])["duplicates"] == 1
+    [total] = client.usages.list(meter="output_tokens", group_by=["project"])
+    assert (total["quantity"], total["project_id"]) == ("7", fleet.caller.project_id)
+    assert client.costs.get()["net_minor"] > 0
+    assert client.budgets.set({"amount_minor": 100})["version"] == 1
+    assert client.budgets.set({"amount_minor": 200})["version"] == 2
+    with pytest.raises(VersionChanged):
+        client.budgets.set({"amount_minor": 300}, version=1)
+
+
+def test_the_operator_changes_the_seller_and_the_books_as_they_are_now(
+    fleet: Fleet, database: Database, settings: Settings
+) -> None:
+    billing = make_billing(fleet.api, database, settings)
+    with served(app_of(fleet)) as url, Rempart(_key_of(billing.admin), url) as operator:
+        before = operator.platform_invoices.seller()
+        changed = {**before["seller"], "payment_days": 15}
+        assert operator.platform_invoices.set_seller(changed)["version"] == before["version"] + 1
+        with pytest.raises(VersionChanged):
+            operator.platform_invoices.set_seller(changed, version=before["version"])
+        books = {"siren": "732829320", "legal_name": "Nuage SAS"}
+        first = operator.ledger.set_entity(books)["version"]
+        assert operator.ledger.set_entity({**books, "legal_name": "Nuage SA"})["version"] == first + 1
+        assert operator.ledger.entity()["legal_name"] == "Nuage SA"
+
+
+def _key_of(headers: dict[str, str]) -> str:
+    return headers["Authorization"].removeprefix("Bearer ")
