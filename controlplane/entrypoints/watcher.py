@@ -41,7 +41,8 @@ Settle = Callable[[UnitOfWork, frozenset[str]], None]
 class KindWatcher:
     """Follows one kind; `known` maps (namespace, name) to the last object seen.
 
-    `settle` is given the names in a whole list: what disappeared while nobody watched is found there.
+    `settle` is given the names in a whole list: what disappeared while nobody watched is found there. With
+    `is_reread`, each list tells unchanged objects again: a report that came before its row could take it is not lost.
     """
 
     context: Context
@@ -50,6 +51,7 @@ class KindWatcher:
     forget: Observe
     settle: Settle
     stopping: threading.Event
+    is_reread: bool = False
     known: dict[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
     is_synced: bool = False
 
@@ -72,7 +74,7 @@ class KindWatcher:
         for key in [key for key in self.known if key not in listed]:
             self._gone(key)
         for key, item in listed.items():
-            self._seen(key, item)
+            self._seen(key, item, is_forced=self.is_reread)
         with self.context.database.system() as uow:
             self.settle(uow, frozenset(name for _, name in listed))
         return version
@@ -90,9 +92,9 @@ class KindWatcher:
             else:
                 self._seen(key, event.object)
 
-    def _seen(self, key: tuple[str, str], item: Mapping[str, Any]) -> None:
+    def _seen(self, key: tuple[str, str], item: Mapping[str, Any], *, is_forced: bool = False) -> None:
         before = self.known.get(key)
-        if before is not None and _version(before) == _version(item):
+        if not is_forced and before is not None and _version(before) == _version(item):
             return
         with self.context.database.system() as uow:
             self.observe(uow, item)
@@ -137,6 +139,7 @@ def make_watchers(context: Context, stopping: threading.Event) -> list[KindWatch
             deployments.observe_inference_deployment_gone,
             deployments.settle_inference_deployments,
             stopping,
+            is_reread=True,
         ),
     ]
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 from controlplane.audit import service as audit
 from controlplane.kernel.ids import ServiceId, TenantId
@@ -180,8 +181,12 @@ def wait_until_settled(
     """Wait until nothing is wrong and say how long it took; AssertionError lists what still is."""
     started = time.monotonic()
     while True:
-        with database.system(is_read_only=True) as uow:
-            problems = find_problems(uow)
+        try:
+            with database.system(is_read_only=True) as uow:
+                problems = find_problems(uow)
+        except OperationalError as err:
+            # A killed backend takes the whole server through recovery.
+            problems = [f"the database does not answer: {err.orig}"]
         took = time.monotonic() - started
         if not problems:
             return took

@@ -23,7 +23,8 @@ Manifest = Mapping[str, Any]
 
 FIELD_MANAGER = "rempart-controlplane"
 REQUEST_TIMEOUT_SECONDS = (3, 15)
-WATCH_SECONDS = 240
+# A watch ends after this and the whole is listed again: what a reader could not use then is told once more.
+WATCH_SECONDS = 30
 LIST_PAGE = 500
 LOG_LINES_MAX = 2_000
 

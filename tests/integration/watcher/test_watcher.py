@@ -9,7 +9,7 @@ import pytest
 
 from controlplane.capacity import service as capacity
 from controlplane.capacity.domain import ProviderKind
-from controlplane.entrypoints.watcher import make_watchers, supervised
+from controlplane.entrypoints.watcher import KindWatcher, make_watchers, supervised
 from controlplane.entrypoints.wiring import make_context
 from controlplane.kernel.ids import LegalEntityId
 from controlplane.plumbing.cluster import Clusters
@@ -72,6 +72,36 @@ class TestKindWatcher:
             time.sleep(0.05)
         pools.take_over_list()
         assert ("", "watched") not in pools.known
+        context.database.dispose()
+
+    def test_each_list_tells_an_unchanged_object_again_where_that_is_asked(
+        self, settings: Settings, kubernetes_api: KubernetesApi
+    ) -> None:
+        clusters = Clusters(kubernetes_api.kubeconfigs["admin"])
+        clusters.apply({**POOL, "metadata": {"name": "told-again"}})
+        context = make_context(
+            settings.model_copy(update={"kubeconfig": kubernetes_api.kubeconfigs["admin"]})
+        )
+        told: dict[bool, list[str]] = {True: [], False: []}
+        try:
+            for is_reread, names in told.items():
+                watcher = KindWatcher(
+                    context,
+                    "GPUNodePool",
+                    lambda _, item, names=names: names.append(item["metadata"]["name"]),  # type: ignore[misc]
+                    lambda *_: None,
+                    lambda *_: None,
+                    threading.Event(),
+                    is_reread=is_reread,
+                )
+                watcher.take_over_list()
+                for key, item in list(watcher.known.items()):
+                    # As the list shows it again, nothing having changed since.
+                    watcher._seen(key, item, is_forced=watcher.is_reread)
+        finally:
+            clusters.delete("GPUNodePool", None, "told-again")
+        assert told[True].count("told-again") == 2
+        assert told[False].count("told-again") == 1
         context.database.dispose()
 
 
