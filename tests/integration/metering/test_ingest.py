@@ -165,7 +165,6 @@ class TestRefusal:
             {**good, "specversion": "0.3"}, {**good, "type": "other"}, {**good, "time": "yesterday"},
             {**good, "time": "2026-11-01T00:00:00"}, {**good, "data": None}, {**good, "id": ""}, 7,
             {**good, "data": {**good["data"], "project_id": "prj_x"}},
-            {**good, "data": {**good["data"], "model": "a\x00b"}},
             {**good, "data": {**good["data"], "tenant_id": str(TenantId.new())}},
         ]  # fmt: skip
         answer = send(api, producer, [*broken, good])
@@ -179,6 +178,8 @@ class TestRefusal:
             return api.post("/v1/usage_events", content=content, headers={**producer, **headers}).status_code
 
         assert status(b"[{") == 422
+        # The door refuses this character in any text, before a batch is looked at.
+        assert status(orjson.dumps([{**call_of(caller), "id": "a\x00b"}])) == 422
         assert status(b"{}") == 422
         assert status(b"[]") == 422
         assert status(orjson.dumps([1] * 10_001)) == 422
