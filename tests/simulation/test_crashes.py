@@ -39,7 +39,7 @@ TENANTS_A_ROUND = 3
 # Each fault this often a round; with more, a second one may hit what still recovers from the first.
 FAULT_REPEATS = int(os.environ.get("FAULT_REPEATS", "1"))
 # A leased delivery comes back after 10 s, a killed program within seconds; the rest is room for a busy machine.
-SETTLED_SECONDS_MAX = 150.0
+SETTLED_SECONDS_MAX = 90.0
 
 
 @dataclass(frozen=True, slots=True)
