@@ -9,7 +9,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-LOCKS := requirements.lock requirements-model.lock
+LOCKS := requirements.lock requirements-bare.lock
 # One stamp for each content of the locks: another content is another stamp, and so another installation.
 STAMP := $(VENV)/.installed-$(shell cat $(LOCKS) | cksum | tr ' ' '-')
 
@@ -27,7 +27,7 @@ $(STAMP): $(LOCKS)
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
 	  { echo "python -m venv failed; on Debian and Ubuntu it is in the package python3-venv." >&2; exit 1; }
 	@$(PIP) install --require-hashes -r requirements.lock
-	@$(PIP) install --require-hashes --no-deps -r requirements-model.lock
+	@$(PIP) install --require-hashes --no-deps -r requirements-bare.lock
 	@printf '%s\n' '#!/bin/sh' '# The rempart command of this checkout.' \
 	  'export PYTHONPATH="$(CURDIR)$${PYTHONPATH:+:$$PYTHONPATH}"' \
 	  'exec "$(CURDIR)/$(BIN)/python" -c "from controlplane.cli.main import main; main()" "$$@"' \
