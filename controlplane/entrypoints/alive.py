@@ -22,12 +22,12 @@ def main(arguments: list[str] | None = None) -> int:
     asked = parser.parse_args(arguments)
     folder = os.environ.get("REMPART_PULSE_DIR", "")
     if not folder:
-        print("REMPART_PULSE_DIR is not set: nobody leaves a sign of life here.", file=sys.stderr)
+        sys.stderr.write("REMPART_PULSE_DIR is not set: nobody leaves a sign of life here.\n")
         return 1
     mark = Mark.SUCCEEDED if asked.ready else Mark.TURNED
     problems = find_silent(Path(folder), mark, asked.max_age, time.monotonic())
     for problem in problems:
-        print(problem, file=sys.stderr)
+        sys.stderr.write(f"{problem}\n")
     return 1 if problems else 0
 
 

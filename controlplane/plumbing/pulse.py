@@ -7,7 +7,6 @@ library is imported here: the one who asks is started every few seconds.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterable
 from enum import StrEnum
@@ -63,7 +62,7 @@ class Pulse:
         path = self._folder / f"{loop}.{mark}"
         draft = self._folder / f".{loop}.{mark}"
         draft.write_text(f"{now:.3f}", encoding="ascii")
-        os.replace(draft, path)
+        draft.replace(path)
         self._written[loop, mark] = now
 
 

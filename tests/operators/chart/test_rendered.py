@@ -272,7 +272,7 @@ class TestProducers:
         (volume,) = [each for each in pod_of(workload)["volumes"] if each["name"] == "ingest"]
         assert mount["readOnly"] is True
         assert told["REMPART_INGEST_KEY_FILE"] == f"{mount['mountPath']}/key"
-        assert volume["secret"]["secretName"] == "rempart-ingest"  # noqa: S105 - a name
+        assert volume["secret"]["secretName"] == "rempart-ingest"
         assert volume["secret"]["optional"] is True
         assert volume["secret"]["items"] == [{"key": "INGEST_KEY", "path": "key"}]
         assert FULL[chart]["ingest"].get("port", 8080) in egress_ports(rendered)

@@ -68,7 +68,9 @@ class TestPulse:
         assert find_silent(tmp_path, Mark.TURNED, 60, 5001.0) == []
         assert find_silent(tmp_path, Mark.SUCCEEDED, 60, 5001.0) == ["new has never succeeded."]
 
-    def test_without_a_folder_nothing_is_written(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_without_a_folder_nothing_is_written(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.chdir(tmp_path)
         Pulse(None, ["a"]).succeeded("a")
         assert list(tmp_path.iterdir()) == []
