@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from controlplane.sdk import ApiError
-from infra.demo import calls, fleet, gpus, kubernetes, tenant
+from infra.demo import budget, calls, fleet, gpus, kubernetes, tenant, usage
 from infra.demo.stage import Stage, opened_stage
 from infra.demo.teller import StoryBroken, Teller
 
@@ -26,11 +26,18 @@ def tell_story(teller: Teller, stage: Stage) -> None:
     with teller.chapter(4, "The first call wakes a real model"):
         calls.tell(teller, stage, customer)
     with teller.chapter(5, "Two replicas of four GPUs on simulated nodes"):
-        service = gpus.tell_gpus(teller, stage, customer)
+        gpus.tell_gpus(teller, stage, customer)
     with teller.chapter(6, "A certificate expires"):
-        gpus.tell_move(teller, stage, customer, service)
+        gpus.tell_move(teller, stage, customer)
     with teller.chapter(7, "The same through kubectl"):
         kubernetes.tell(teller, stage, customer)
+    with teller.chapter(8, "What was used, what it costs, and where it stops"):
+        # The month that is billed is the real one.
+        stage.admin.move_clock(0)
+        teller.say("the clock is put back to the real time")
+        budget.agree(teller, stage, customer)
+        usage.tell(teller, stage, customer)
+        budget.tell(teller, stage, customer)
 
 
 def main(arguments: list[str] | None = None) -> int:

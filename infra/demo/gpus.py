@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
-from infra.demo.fleet import CERTIFICATE_DAYS_LEFT
 from infra.demo.stage import Stage
 from infra.demo.teller import Teller, require
 from infra.demo.tenant import GPU_MODEL, Tenant, explain
 from infra.demo.waiting import wait_until
 
-SECONDS_A_DAY = 86_400
+# Past the certificate's last instant.
+EXPIRED_BY = timedelta(minutes=1)
 
 
-def tell_gpus(teller: Teller, stage: Stage, tenant: Tenant) -> dict[str, Any]:
+def tell_gpus(teller: Teller, stage: Stage, tenant: Tenant) -> None:
     definition = {
         "name": "redaction",
         "instance_types": [{"type": "b300-4x"}],
@@ -46,16 +47,23 @@ def tell_gpus(teller: Teller, stage: Stage, tenant: Tenant) -> dict[str, Any]:
         ", ".join(sorted(f"{line['data']['node']}/gpu-{line['data']['gpu_index']}" for line in opened))
     )
     teller.figure("gpu_intervals_open", len(opened))
-    return service
+    tenant.gpu_service = service
 
 
-def tell_move(teller: Teller, stage: Stage, tenant: Tenant, service: dict[str, Any]) -> None:
+def tell_move(teller: Teller, stage: Stage, tenant: Tenant) -> None:
+    assert tenant.gpu_service is not None
+    service = tenant.gpu_service
     before = datacenters(tenant, service["id"])
     require(before == ["borlange-1"], f"'redaction' should run in Borlänge, it runs in {before}")
-    days = CERTIFICATE_DAYS_LEFT["borlange-1"] + 2
-    stage.admin.request("PUT", "/v1/admin/clock", json={"offset_seconds": days * SECONDS_A_DAY})
+    certificate = next(
+        each for each in stage.admin.certifications.list() if each["site_code"] == "borlange-1"
+    )
+    ended = datetime.combine(
+        datetime.fromisoformat(certificate["expires_on"]) + timedelta(days=1), time(), UTC
+    )
+    clock = stage.move_clock_to(ended + EXPIRED_BY)
     teller.say(
-        f"the clock is moved {days} days ahead (simulated): Borlänge's HDS-like certificate has expired"
+        f"the clock is moved to {clock:%Y-%m-%d %H:%M} UTC (simulated): Borlänge's HDS-like certificate has expired"
     )
     moved = wait_until(
         teller,

@@ -10,6 +10,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from math import ceil
 from pathlib import Path
 
 from controlplane.sdk import Rempart
@@ -45,6 +47,11 @@ class Stage:
         if done.returncode != 0:
             raise StoryBroken(f"kubectl {' '.join(arguments)}: {done.stderr.strip()}")
         return done.stdout
+
+    def move_clock_to(self, instant: datetime) -> datetime:
+        """Let the installation take `instant`, or now when that has passed, for now; return what it says."""
+        ahead = max(0, ceil((instant - datetime.now(UTC)).total_seconds()))
+        return datetime.fromisoformat(self.admin.move_clock(ahead)["now"])
 
     def tenant(self, key: str) -> Rempart:
         return Rempart(key, self.environment["REMPART_API_URL"])

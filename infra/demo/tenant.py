@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from controlplane.sdk import ApiError, Rempart
@@ -23,14 +23,27 @@ REQUIREMENT = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class EngineCount:
+    """What the engine itself said, in its answer, that one call used: tokens, exactly."""
+
+    request_id: str
+    input_tokens: int
+    output_tokens: int
+
+
 @dataclass(slots=True)
 class Tenant:
+    """The customer of the story. `engine_counts` grows with each call that a model answered."""
+
     client: Rempart
     key: str
     organization: dict[str, Any]
     project: dict[str, Any]
     app_id: str = ""
     service: dict[str, Any] | None = None
+    gpu_service: dict[str, Any] | None = None
+    engine_counts: list[EngineCount] = field(default_factory=list)
 
 
 def sign_up(teller: Teller, stage: Stage) -> Tenant:
