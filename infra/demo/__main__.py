@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from controlplane.sdk import ApiError
-from infra.demo import budget, calls, fleet, gpus, kubernetes, tenant, usage
+from infra.demo import budget, calls, closing, fleet, gpus, kubernetes, tenant, usage
 from infra.demo.stage import Stage, opened_stage
 from infra.demo.teller import StoryBroken, Teller
 
@@ -38,6 +38,8 @@ def tell_story(teller: Teller, stage: Stage) -> None:
         budget.agree(teller, stage, customer)
         usage.tell(teller, stage, customer)
         budget.tell(teller, stage, customer)
+    with teller.chapter(9, "The month is over: invoices, books, and what comes after"):
+        closing.tell(teller, stage, customer)
 
 
 def main(arguments: list[str] | None = None) -> int:

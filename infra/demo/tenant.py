@@ -69,7 +69,9 @@ def sign_up(teller: Teller, stage: Stage) -> Tenant:
             anonymous.sign_up(wrong)
             require(False, "a SIREN with a wrong check digit must be refused")
         except ApiError as refused:
-            teller.say(f"a SIREN with a wrong check digit is refused ({refused.status}): {_first(refused)}")
+            teller.say(
+                f"a SIREN with a wrong check digit is refused ({refused.status}): {first_problem(refused)}"
+            )
         made = anonymous.sign_up(body)
     key = made["api_key"]["secret"]
     teller.say(f"{made['organization']['legal_name']} signed up: {made['organization']['id']}")
@@ -144,5 +146,5 @@ def _explanation_or_none(tenant: Tenant, service_id: str) -> dict[str, Any] | No
         raise
 
 
-def _first(refused: ApiError) -> str:
+def first_problem(refused: ApiError) -> str:
     return refused.fields[0]["message"] if refused.fields else refused.message
