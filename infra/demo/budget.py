@@ -17,15 +17,16 @@ from infra.demo.waiting import wait_until
 PLAN = "atelier"
 # Made up, and so dear that single tokens are seen in cents: the same token is then found on the invoice.
 TOKEN_PRICES = {"tokens.input": "0.01", "tokens.output": "0.05"}
-BUDGET_MINOR = 500
+# Whole euros above what the month has cost so far: some calls more pass it.
+BUDGET_STEP_MINOR = 100
 RAISED_MINOR = 100_000
 QUESTION = "Write a short poem about electricity."
-# Some 24 output tokens of 5 cents each: four calls pass the budget, twenty certainly do.
+# Each answer has at least one output token of 5 cents, and most have twenty.
 CALLS_MAX = 20
 
 
 def agree(teller: Teller, stage: Stage, tenant: Tenant) -> None:
-    """The operator's price book and plan for this tenant, and the tenant's own budget."""
+    """The operator's price book and plan for this tenant."""
     month_start = tenant.client.costs.get()["period_start"]
     for sku, price in TOKEN_PRICES.items():
         stage.admin.prices.create(
@@ -45,12 +46,16 @@ def agree(teller: Teller, stage: Stage, tenant: Tenant) -> None:
         f"plan '{mine['plan']['code']}' with a price book of its own: {TOKEN_PRICES['tokens.input']} € an input token, "
         f"{TOKEN_PRICES['tokens.output']} € an output token (made up, so that one token shows in cents)"
     )
-    tenant.client.budgets.set({"amount_minor": BUDGET_MINOR, "is_hard": True})
-    teller.say(f"the tenant sets a hard budget of {euros(BUDGET_MINOR)} € a month")
 
 
 def tell(teller: Teller, stage: Stage, tenant: Tenant) -> None:
-    cost = _spend(teller, stage, tenant)
+    spent = tenant.client.costs.get()["net_minor"]
+    budget_minor = (spent // BUDGET_STEP_MINOR + 2) * BUDGET_STEP_MINOR
+    tenant.client.budgets.set({"amount_minor": budget_minor, "is_hard": True})
+    teller.say(
+        f"the month costs {euros(spent)} € so far; the tenant sets a hard budget of {euros(budget_minor)} €"
+    )
+    cost = _spend(teller, stage, tenant, budget_minor)
     error = _wait_for_refusal(teller, stage, tenant)
     _prove_refusal(teller, stage, tenant, error)
     alerts = _read_alerts(teller, tenant)
@@ -68,17 +73,17 @@ def euros(minor: int) -> str:
     return f"{minor // 100}.{minor % 100:02d}"
 
 
-def _spend(teller: Teller, stage: Stage, tenant: Tenant) -> dict[str, Any]:
+def _spend(teller: Teller, stage: Stage, tenant: Tenant, budget_minor: int) -> dict[str, Any]:
     """Call until the month's live cost has reached the budget; nothing may be refused before."""
     calls = 0
     cost = tenant.client.costs.get()
-    while cost["net_minor"] < BUDGET_MINOR:
-        require(calls < CALLS_MAX, f"{calls} calls cost {cost['net_minor']} cents, less than {BUDGET_MINOR}")
+    while cost["net_minor"] < budget_minor:
+        require(calls < CALLS_MAX, f"{calls} calls cost {cost['net_minor']} cents, less than {budget_minor}")
         ask(stage, tenant, QUESTION)
         calls += 1
         wait_for_tokens(teller, tenant)
         cost = tenant.client.costs.get()
-    teller.say(f"{calls} calls more, and the live cost is {euros(cost['net_minor'])} €:")
+    teller.say(f"calls until it is reached: {calls}; the live cost is then {euros(cost['net_minor'])} €:")
     for line in cost["lines"]:
         teller.say(
             f"  · {line['description_en']}: {line['quantity']} × {line['unit_price']} € "

@@ -57,13 +57,27 @@ class Stage:
         return Rempart(key, self.environment["REMPART_API_URL"])
 
 
+def stop_kept_stack(folder: Path) -> None:
+    """Stop what an earlier run left running under `folder`, before its files go."""
+    if (folder / "run").exists():
+        _local(_environment(folder), "down")
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name not in _OWN}
+    return {**kept, "REMPART_LOCAL_DIR": str(folder)}
+
+
 @contextmanager
-def opened_stage(teller: Teller, folder: Path) -> Iterator[Stage]:
-    """Start a fresh stack under `folder`, hand it over, and stop it whatever happens."""
+def opened_stage(teller: Teller, folder: Path, *, is_kept: bool = False) -> Iterator[Stage]:
+    """Start a fresh stack under `folder`, hand it over, and stop it whatever happens.
+
+    With `is_kept` a stack whose story came to its end goes on.
+    """
+    is_told = False
     ensure_built()
     shutil.rmtree(folder, ignore_errors=True)
-    environment = {name: value for name, value in os.environ.items() if name not in _OWN}
-    environment["REMPART_LOCAL_DIR"] = str(folder)
+    environment = _environment(folder)
     try:
         _local(environment, "up")
         environment |= _read_env(folder / "env")
@@ -75,9 +89,11 @@ def opened_stage(teller: Teller, folder: Path) -> Iterator[Stage]:
                 program(KUBERNETES, "kubectl"),
                 Path(environment["REMPART_STATE_DIR"]),
             )
+        is_told = True
     finally:
-        with teller.waiting("stopping the stack"):
-            _local(environment, "down")
+        if not (is_kept and is_told):
+            with teller.waiting("stopping the stack"):
+                _local(environment, "down")
 
 
 def _local(environment: dict[str, str], command: str) -> None:

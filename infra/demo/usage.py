@@ -6,7 +6,7 @@ import json
 import time
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -118,6 +118,7 @@ def _compare_tokens(teller: Teller, stage: Stage, tenant: Tenant) -> None:
         f"{wanted['output_tokens']} output tokens; the usage API says the same, {took:.1f} s after the last answer"
     )
     teller.figure("usage_engine", wanted)
+    teller.figure("engine_counts", [asdict(count) for count in tenant.engine_counts])
 
 
 def read_pods(stage: Stage, tenant: Tenant) -> dict[str, PodFact]:
