@@ -11,7 +11,7 @@ from infra.demo.calls import openai_client, read_usage
 from infra.demo.stage import Stage
 from infra.demo.teller import StoryBroken, Teller, require
 from infra.demo.tenant import MODEL, Tenant
-from infra.demo.usage import ask, read_totals, wait_for_tokens
+from infra.demo.usage import ask, keep_engine_counts, read_totals, wait_for_tokens
 from infra.demo.waiting import wait_until
 
 PLAN = "atelier"
@@ -67,6 +67,7 @@ def tell(teller: Teller, stage: Stage, tenant: Tenant) -> None:
         f"the tenant raises it to {euros(RAISED_MINOR)} €: calls pass again, and no alert fired a second time"
     )
     teller.figure("cost_live_minor", cost["net_minor"])
+    keep_engine_counts(teller, tenant)
 
 
 def euros(minor: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from infra.demo import books, customers
 from infra.demo.customers import GERMAN_VAT_ID, Customer, last_hours, use_simulated_gpus
@@ -16,13 +17,14 @@ from infra.demo.waiting import wait_until
 # Months are closed by themselves six hours after their end; the story does it before, and by hand.
 AFTER_MONTH_END = timedelta(hours=2)
 MAIN = "atelier"
+PARIS = ZoneInfo("Europe/Paris")
 
 
 def tell(teller: Teller, stage: Stage, tenant: Tenant) -> None:
     others = customers.sign_up(teller, stage)
     cost = tenant.client.costs.get()
     month_end = datetime.fromisoformat(cost["period_end"])
-    month = f"{datetime.fromisoformat(cost['period_start']) + timedelta(days=1):%Y-%m}"
+    month = f"{datetime.fromisoformat(cost['period_start']).astimezone(PARIS):%Y-%m}"
     clock = stage.move_clock_to(month_end + AFTER_MONTH_END)
     teller.say(f"the clock is moved to {clock:%Y-%m-%d %H:%M} UTC (simulated): {month} is over in Paris")
     start, end = last_hours(month_end, 2)
@@ -143,10 +145,11 @@ def _come_late(
     use_simulated_gpus(stage, customer, "volcan-late", 1, start, end)
     unchanged = stage.admin.platform_invoices.get(original["id"])
     require(unchanged["gross"] == original["gross"], "an issued invoice never changes")
-    next_month = month_end + timedelta(days=1)
-    next_end = (next_month.replace(day=1) + timedelta(days=32)).replace(day=1)
-    stage.move_clock_to(next_end + timedelta(hours=3))
-    corrected = _close(stage, customer.id, f"{next_month:%Y-%m}")
+    # The months of invoices are those of Paris, whatever their edges are in UTC.
+    begun = month_end.astimezone(PARIS)
+    following = (begun + timedelta(days=32)).replace(day=1)
+    stage.move_clock_to(following + AFTER_MONTH_END)
+    corrected = _close(stage, customer.id, f"{begun:%Y-%m}")
     lines = [line for line in corrected["lines"] if line["is_correction"]]
     require(lines and len(lines) == len(corrected["lines"]), "late usage must be a correction")
     say_invoice(teller, corrected)

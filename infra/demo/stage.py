@@ -17,6 +17,7 @@ from pathlib import Path
 from controlplane.sdk import Rempart
 from infra.demo.teller import StoryBroken, Teller
 from infra.local.build import ensure_built, program
+from infra.local.paths import write_private
 from infra.local.versions import KUBERNETES
 
 # Addresses of somebody's own cluster or servers are kept (they are used instead of ours); those that an earlier
@@ -52,6 +53,10 @@ class Stage:
         """Let the installation take `instant`, or now when that has passed, for now; return what it says."""
         ahead = max(0, ceil((instant - datetime.now(UTC)).total_seconds()))
         return datetime.fromisoformat(self.admin.move_clock(ahead)["now"])
+
+    def keep_key(self, name: str, key: str) -> None:
+        """Leave a key beside the operator's, for who looks at a stack that was kept."""
+        write_private(self.state_dir.parent / name, key + "\n")
 
     def tenant(self, key: str) -> Rempart:
         return Rempart(key, self.environment["REMPART_API_URL"])

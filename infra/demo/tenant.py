@@ -74,6 +74,7 @@ def sign_up(teller: Teller, stage: Stage) -> Tenant:
             )
         made = anonymous.sign_up(body)
     key = made["api_key"]["secret"]
+    stage.keep_key("tenant-key", key)
     teller.say(f"{made['organization']['legal_name']} signed up: {made['organization']['id']}")
     teller.say(
         f"its key is shown once: {key[:12]}… ({len(key)} characters, CRC32 at its end); only a keyed hash stays"
