@@ -25,6 +25,7 @@ def tell(teller: Teller, stage: Stage, tenant: Tenant) -> None:
     cost = tenant.client.costs.get()
     month_end = datetime.fromisoformat(cost["period_end"])
     month = f"{datetime.fromisoformat(cost['period_start']).astimezone(PARIS):%Y-%m}"
+    teller.figure("month", {"name": month, "start": cost["period_start"], "end": cost["period_end"]})
     clock = stage.move_clock_to(month_end + AFTER_MONTH_END)
     teller.say(f"the clock is moved to {clock:%Y-%m-%d %H:%M} UTC (simulated): {month} is over in Paris")
     start, end = last_hours(month_end, 2)
