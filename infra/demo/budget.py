@@ -59,7 +59,8 @@ def tell(teller: Teller, stage: Stage, tenant: Tenant) -> None:
     error = _wait_for_refusal(teller, stage, tenant)
     _prove_refusal(teller, stage, tenant, error)
     alerts = _read_alerts(teller, tenant)
-    # Each change of a budget makes the workers look at it again.
+    # Each change of a budget makes the workers look at it again: first while it is still used up.
+    tenant.client.budgets.set({"amount_minor": budget_minor, "is_hard": True})
     tenant.client.budgets.set({"amount_minor": RAISED_MINOR, "is_hard": True})
     wait_until(teller, "the gateway letting calls pass again", lambda: _may_call(stage, tenant), 20)
     require(tenant.client.budgets.alerts() == alerts, "an alert must fire once")

@@ -13,6 +13,7 @@ from infra.demo.waiting import wait_until
 
 # Past the certificate's last instant.
 EXPIRED_BY = timedelta(minutes=1)
+ONE_MINUTE = timedelta(minutes=1)
 
 
 def tell_gpus(teller: Teller, stage: Stage, tenant: Tenant) -> None:
@@ -77,13 +78,15 @@ def tell_move(teller: Teller, stage: Stage, tenant: Tenant) -> None:
     left = next(a for a in explanation["assessments"] if a["datacenter"] == "borlange-1")
     require(not left["is_admitted"], "nothing new may be placed in Borlänge")
     teller.say(f"new placements in Borlänge are refused: {left['rejections'][0]['text']['en']}")
+    # The old part goes on for a while after its traffic has moved, so that running answers end. None runs here.
+    stage.move_clock_to(ended + EXPIRED_BY + ONE_MINUTE)
+    wait_until(
+        teller, "the intervals in Borlänge closing", lambda: len(open_gpus(stage, service["id"])) == 8, 60
+    )
     wanted = ("essonne", "certificate", "certification", "moved", "moving")
     for event in reversed(list(tenant.client.service_events.list(service_id=service["id"]))):
         if any(word in event["message"].lower() for word in wanted):
             teller.say(f"event: {event['message']}")
-    wait_until(
-        teller, "the intervals in Borlänge closing", lambda: len(open_gpus(stage, service["id"])) == 8, 60
-    )
 
     def counted() -> dict[str, int] | None:
         phases = [line["data"]["phase"] for line in read_allocations(stage)]
@@ -98,9 +101,9 @@ def tell_move(teller: Teller, stage: Stage, tenant: Tenant) -> None:
 
 
 def datacenters(tenant: Tenant, service_id: str) -> list[str]:
-    """Where the service runs or is meant to run, without what is stopping."""
+    """Where new calls go to."""
     parts = tenant.client.regional_deployments.list(service_id=service_id)
-    return sorted(p["datacenter"] for p in parts if p["status"] in ("HEALTHY", "SLEEPING"))
+    return sorted(part["datacenter"] for part in parts if part["route"] == "ACTIVE")
 
 
 def read_allocations(stage: Stage) -> list[dict[str, Any]]:
