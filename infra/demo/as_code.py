@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from infra.demo.stage import Stage
-from infra.demo.teller import Teller, require
+from infra.demo.teller import StoryBroken, Teller, require
 from infra.demo.tenant import Tenant
+from infra.provider.engine import EngineMissing
 from infra.provider.example import Life, Wish, live
+from infra.provider.workspace import RunFailed
 
 WISH = Wish(instance_type="process-cpu")
 ENGINE_SECONDS_MAX = 180
 
 
 class AsCode:
-    """The program's whole life, beside what else the chapter does: the engine waits more than it works."""
+    """The program's whole life, begun two chapters early: its engine waits more than it works."""
 
     def __init__(self, stage: Stage, tenant: Tenant) -> None:
         self._tenant = tenant
         self._seen: list[dict[str, object]] = []
+        self._began, self._seconds = time.monotonic(), 0.0
         self._key = tenant.key
         self._state = stage.state_dir.parent / "pulumi"
         pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="pulumi")
@@ -33,7 +37,11 @@ class AsCode:
             passphrase=secrets.token_hex(16),
             while_up=self._look,
         )
+        self._life.add_done_callback(self._note_end)
         pool.shutdown(wait=False)
+
+    def _note_end(self, _: Future[Life]) -> None:
+        self._seconds = time.monotonic() - self._began
 
     def _look(self, outputs: Mapping[str, object]) -> None:
         """While the program is up: the service that it declared is there, in the project that it declared."""
@@ -42,7 +50,10 @@ class AsCode:
 
     def tell(self, teller: Teller) -> None:
         with teller.waiting("Pulumi: up, up again, destroy"):
-            life = self._life.result(timeout=ENGINE_SECONDS_MAX)
+            try:
+                life = self._life.result(timeout=ENGINE_SECONDS_MAX)
+            except (RunFailed, EngineMissing, TimeoutError) as err:
+                raise StoryBroken(f"Pulumi: {type(err).__name__}: {err}") from err
         require(self._seen and self._seen[0]["name"] == WISH.service, "the declared service must exist")
         require(life.changes_of_up_again == 0, f"the second `up` changed something: {life.up_again}")
         left = [each["name"] for each in self._tenant.client.projects.list() if each["name"] == WISH.project]
@@ -56,6 +67,7 @@ class AsCode:
         teller.say(
             f"a Pulumi program declares project '{WISH.project}' and service '{WISH.service}': up {_count(life.up)}; "
             f"up again {_count(life.up_again)}, 0 changes; destroy {_count(life.destroy)}; no key in its state"
+            f" (it ran beside the chapters before, for {self._seconds:.0f} s)"
         )
         teller.figure(
             "pulumi",
@@ -64,6 +76,7 @@ class AsCode:
                 "up_again": dict(life.up_again),
                 "up_again_changes": life.changes_of_up_again,
                 "destroy": dict(life.destroy),
+                "seconds": round(self._seconds, 1),
             },
         )
 

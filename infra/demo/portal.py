@@ -82,9 +82,10 @@ def _look_at_service(tenant: Tenant, visitor: Visitor) -> str:
     """The service's page has its verdict, why Dublin is out, and its newest event, which is returned."""
     assert tenant.service is not None
     service_id = tenant.service["id"]
-    page = text_of(visitor.open(f"/services/{service_id}"))
+    # Read first: what happens meanwhile stands above it on the page.
     event = next(iter(tenant.client.services.events(service_id)))
     message = " ".join(str(event["message"]).split())
+    page = text_of(visitor.open(f"/services/{service_id}"))
     for words in (MODEL, "essonne-1", "Admissible", "Meridian Cloud Inc.", message):
         require(words in page, f"the service's page must say: {words}")
     return message
