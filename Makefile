@@ -53,8 +53,8 @@ status: setup  ## what of the local stack runs
 logs: setup  ## all logs as one, as they are written; NAME=api shows one program's
 	@$(BIN)/python -m infra.local logs --follow $(NAME)
 
-demo: build  ## tell the whole story on a stack of its own, unattended
-	@$(BIN)/python -m infra.local demo
+demo: build  ## tell the whole story on a stack of its own, unattended; KEEP=1 leaves it running
+	@$(BIN)/python -m infra.demo $(if $(KEEP),--keep)
 
 test: setup  ## every test, on real servers that it starts itself; WORKERS=1 runs one after the other
 	@$(BIN)/python -m infra.local build --tests
