@@ -18,6 +18,7 @@ import orjson
 
 from controlplane.kernel.errors import InvalidInput
 from controlplane.kernel.ids import ProjectId, TenantId
+from controlplane.metering.chain_rules import decide_digest
 from controlplane.metering.domain import (
     ALLOCATION_EVENT,
     INFERENCE_EVENT,
@@ -86,6 +87,7 @@ def read_event(raw: Any, index: int, window: AcceptWindow) -> ReadEvent:
     else:
         raise Refused(f"The type '{kind[:100]}' is not one that is metered.")
     payload = _canonical(raw)
+    digest = decide_digest(payload)
     return ReadEvent(
         index=index,
         id=event_id,
@@ -95,7 +97,8 @@ def read_event(raw: Any, index: int, window: AcceptWindow) -> ReadEvent:
         occurred_at=occurred_at,
         key=decide_key(tenant_id, source, event_id),
         payload=payload,
-        payload_hash=_identity_hash(raw, payload, allocation),
+        digest=digest,
+        payload_hash=_identity_hash(raw, digest, allocation),
         count=count,
         allocation=allocation,
     )
@@ -114,10 +117,10 @@ def _canonical(raw: Mapping[str, Any]) -> bytes:
         raise Refused("The event holds something that JSON cannot say.") from err
 
 
-def _identity_hash(raw: Mapping[str, Any], payload: bytes, allocation: AllocationRecord | None) -> bytes:
+def _identity_hash(raw: Mapping[str, Any], digest: bytes, allocation: AllocationRecord | None) -> bytes:
     """What a resent event must agree in. A beat of the same slot may have been seen a moment later: no conflict."""
     if allocation is None or allocation.phase is not AllocationPhase.BEAT:
-        return hashlib.sha256(payload).digest()
+        return digest
     data = {name: value for name, value in raw["data"].items() if name != "observed_at"}
     stable = {name: value for name, value in raw.items() if name not in _BEAT_VARIES}
     return hashlib.sha256(_canonical({**stable, "data": data})).digest()

@@ -28,11 +28,15 @@ IDLE_TRANSACTION_TIMEOUT_MS = 30_000
 
 @dataclass(slots=True)
 class UnitOfWork:
-    """One transaction: its session, its instant, its tenant, and the events that leave with its commit."""
+    """One transaction: its session, its instant, its tenant, and the events that leave with its commit.
+
+    `ahead` is how far `now` runs before the clocks of the installation's producers: zero in production.
+    """
 
     session: Session
     now: datetime
     tenant_id: TenantId | None
+    ahead: timedelta = timedelta(0)
     events: list[DomainEvent] = field(default_factory=list)
 
     def emit(self, event: DomainEvent) -> None:
@@ -110,17 +114,17 @@ class Database:
                     text("SELECT set_config('app.tenant_id', :tenant, true)"),
                     {"tenant": str(tenant_id.value)},
                 )
-            uow = UnitOfWork(session=session, now=self._now(session), tenant_id=tenant_id)
+            ahead = self._find_ahead(session)
+            uow = UnitOfWork(session, datetime.now(UTC) + ahead, tenant_id, ahead)
             yield uow
             write_events(uow)
 
-    def _now(self, session: Session) -> datetime:
-        """One instant a transaction; a local installation may run ahead (docs/contracts.md, simulated clock)."""
-        now = datetime.now(UTC)
+    def _find_ahead(self, session: Session) -> timedelta:
+        """A local installation may run ahead (docs/contracts.md, simulated clock)."""
         if not self.is_clock_simulated:
-            return now
+            return timedelta(0)
         seconds = session.execute(text("SELECT offset_seconds FROM simulated_clock")).scalar_one_or_none()
-        return now + timedelta(seconds=int(seconds or 0))
+        return timedelta(seconds=int(seconds or 0))
 
     def dispose(self) -> None:
         """Close what was opened: a program that uses one role alone has no address of the other."""
