@@ -84,6 +84,8 @@ def read_event(raw: Any, index: int, window: AcceptWindow) -> ReadEvent:
     elif kind == ALLOCATION_EVENT:
         tenant_id = _id(data, "tenant_id", TenantId)
         allocation = _read_allocation(raw, data, event_id, source)
+        if allocation.observed_at > window.latest:
+            raise Refused("data.observed_at is more than 5 minutes ahead: check the producer's clock.")
     else:
         raise Refused(f"The type '{kind[:100]}' is not one that is metered.")
     payload = _canonical(raw)
@@ -237,10 +239,11 @@ def _time(holder: Mapping[str, Any], name: str) -> datetime:
     if type(value) is str and len(value) <= 40 and "T" in value:
         try:
             at = datetime.fromisoformat(value)
-        except ValueError:
-            at = None
-        if at is not None and at.tzinfo is not None:
-            return at.astimezone(UTC)
+            if at.tzinfo is not None:
+                return at.astimezone(UTC)
+        except (ValueError, OverflowError):
+            # The first and last days that a datetime can say have no UTC time at some offsets.
+            pass
     raise Refused(f"{name} must be an RFC 3339 time with its offset.")
 
 

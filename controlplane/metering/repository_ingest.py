@@ -12,7 +12,6 @@ from datetime import datetime
 from typing import Any
 
 import psycopg
-from sqlalchemy import text
 
 from controlplane.metering.domain import BatchId, ReadEvent
 from controlplane.metering.rollup_rules import Addition, Frozen, RollupKey
@@ -47,6 +46,13 @@ ON CONFLICT (key) DO NOTHING
 _STORE = """
 INSERT INTO usage_event (key, tenant_id, occurred_at, batch_id, type, payload)
 SELECT unnest(%s), unnest(%s), unnest(%s), %s, unnest(%s), unnest(%s)
+"""
+
+# A statement of its own after `_BEGIN`: it must see a freeze that was waited for.
+_FROZEN = """
+SELECT p.tenant_id, p.starts_at, p.ends_at,
+    (SELECT max(sequence) FROM billing_period a WHERE a.tenant_id = p.tenant_id)
+FROM billing_period p WHERE p.tenant_id = ANY(%s) AND p.ends_at > %s
 """
 
 _KNOWN = "SELECT key, payload_hash FROM usage_event_key WHERE key = ANY(%s) AND batch_id <> %s"
@@ -171,14 +177,7 @@ def add_conflicts(uow: UnitOfWork, conflicts: Sequence[tuple[uuid.UUID, ReadEven
 
 def list_frozen(uow: UnitOfWork, tenants: Sequence[uuid.UUID], earliest: datetime) -> list[Frozen]:
     """Frozen periods that an event since `earliest` may fall into, with how often their tenants froze one."""
-    rows = uow.session.execute(
-        text(
-            "SELECT p.tenant_id, p.starts_at, p.ends_at,"
-            " (SELECT max(sequence) FROM billing_period a WHERE a.tenant_id = p.tenant_id)"
-            " FROM billing_period p WHERE p.tenant_id = ANY(:tenants) AND p.ends_at > :earliest"
-        ),
-        {"tenants": list(tenants), "earliest": earliest},
-    )
+    rows = connection_of(uow).execute(_FROZEN, (UuidArray([tenant.bytes for tenant in tenants]), earliest))
     return [Frozen(*row) for row in rows]
 
 

@@ -104,7 +104,6 @@ class _PackedDumper(Dumper):
         return obj.data
 
 
-
 def _register() -> None:
     """Teach the driver these parameters, for every connection that is opened from now on."""
     for kind in (UuidArray, BytesArray, TextArray, TimeArray, DateArray):
