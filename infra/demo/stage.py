@@ -22,7 +22,14 @@ from infra.local.versions import KUBERNETES
 
 # Addresses of somebody's own cluster or servers are kept (they are used instead of ours); those that an earlier
 # `make up` exported must not leak into the demo's own stack.
-_OWN = ("REMPART_API_URL", "REMPART_GATEWAY_URL", "REMPART_ADMIN_KEY", "REMPART_API_KEY", "REMPART_STATE_DIR")
+_OWN = (
+    "REMPART_API_URL",
+    "REMPART_GATEWAY_URL",
+    "REMPART_PORTAL_URL",
+    "REMPART_ADMIN_KEY",
+    "REMPART_API_KEY",
+    "REMPART_STATE_DIR",
+)
 
 
 @dataclass(frozen=True, slots=True)
