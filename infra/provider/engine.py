@@ -46,10 +46,10 @@ def find_engine() -> Engine:
 
 
 def _lay_out(folder: Path) -> Path:
-    """Put the program and the launcher where the SDK looks for them: `bin/` below the engine's folder."""
-    binaries = folder / "bin"
-    binaries.mkdir(exist_ok=True)
-    program, launcher = binaries / "pulumi", binaries / LAUNCHER
+    """Put each program where it is looked for: the engine in `bin/` by the SDK, the launcher beside the engine's own
+    file by the engine."""
+    program, launcher = folder / "bin" / "pulumi", folder / LAUNCHER
+    program.parent.mkdir(exist_ok=True)
     if not program.exists():
         _appear(program, lambda path: path.symlink_to(Path("..") / "pulumi"))
     if not launcher.exists() or launcher.read_text(encoding="utf-8") != _LAUNCHER_TEXT:

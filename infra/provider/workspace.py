@@ -28,6 +28,8 @@ Say = Callable[[str], None]
 REPOSITORY = Path(__file__).resolve().parents[2]
 # The engine's words for what it did to a resource that mean nothing changed.
 _UNCHANGED = frozenset({"same", "read"})
+# Said after the reasons of every failed run, and no reason itself.
+_SUMMARY = re.compile(r"(update|preview|refresh|destroy) failed")
 _MARKUP = re.compile(r"<\{%[^%]*%\}>|\x1b\[[0-9;]*m")
 _WRAPPING = re.compile(r"^(error: )?(.*Exception calling application: )?", re.DOTALL)
 
@@ -93,7 +95,7 @@ class OpenStack:
         try:
             return run(watch)
         except automation.CommandError as error:
-            told = [fault for fault in dict.fromkeys(faults) if fault]
+            told = [fault for fault in dict.fromkeys(faults) if fault and not _SUMMARY.fullmatch(fault)]
             raise RunFailed("\n".join(told) or _readable(str(error))) from error
 
 

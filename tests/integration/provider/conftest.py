@@ -40,7 +40,7 @@ def tenant(
     try:
         with TestClient(create_app(settings, database), base_url="http://api.test") as api:
             fleet = make_fleet(api, database, settings)
-            add_site(fleet, "essonne-1", "FR")
+            add_site(fleet, "essonne-1", "FR", cpu_milli=32_000, memory_mib=65_536)
             assert isinstance(api.app, FastAPI)
             with served(api.app) as url:
                 yield Tenant(fleet, url, folder)
