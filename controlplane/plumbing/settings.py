@@ -38,6 +38,11 @@ class Settings(BaseSettings):
     ingest_key_file: Path | None = None
     database_pool_size: int = Field(default=10, ge=1, le=100)
     is_signup_open: bool = True
+    portal_host: str = "127.0.0.1"
+    portal_port: int = 8084
+    # Where the portal finds the REST door and the gateway.
+    api_url: str = "http://127.0.0.1:8080"
+    gateway_url: str = "http://127.0.0.1:8081"
     # Where VIES (or what speaks like it) is asked; empty: not connected, answers are recorded by hand.
     vies_url: str = ""
     log_level: str = "INFO"
