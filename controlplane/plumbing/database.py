@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from typing import cast
 
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine, create_engine, func, select, text
 from sqlalchemy.orm import Session
 
 from controlplane.kernel.events import DomainEvent
@@ -49,6 +50,11 @@ class UnitOfWork:
         if self.tenant_id is None:
             raise AssertionError("this unit of work belongs to no tenant")
         return self.tenant_id
+
+
+def read_clock(uow: UnitOfWork) -> datetime:
+    """PostgreSQL's own clock, now: one clock for all workers, never the simulated one."""
+    return cast(datetime, uow.session.execute(select(func.clock_timestamp())).scalar_one())
 
 
 def make_engine(url: str, pool_size: int) -> Engine:
