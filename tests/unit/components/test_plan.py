@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -89,3 +90,12 @@ def test_values_say_only_what_the_plan_says() -> None:
     values = gateway_values(cell.gateway, cell.datacenter, cell.image)
     assert values["envoyImage"] == {"repository": "registry.example/envoy", "tag": "v1.40.0"}
     assert "tag" not in values["image"]
+
+
+def test_the_operators_page_shows_a_plan_that_is_one(tmp_path: Path) -> None:
+    page = Path(__file__).parents[3] / "docs" / "operators" / "install-with-pulumi.md"
+    (shown,) = re.findall(r"^```yaml\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    read = read_plan(write(tmp_path, shown))
+    assert read.control_plane is not None
+    assert read.control_plane.api_replicas == 3
+    assert read.cells[0].gateway is not None
