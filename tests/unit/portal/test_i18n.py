@@ -18,8 +18,8 @@ _PLACE = re.compile(r"%\((\w+)\)")
 # What is the same word in both languages, or a name.
 SAME = frozenset(
     {
-        "Admissible", "Audit", "Verdict", "Instances", "Services", "Service", "Code", "Capital", "Version", "Validating", "Budgets",
-        "Quotas", "Phase", "Node",
+        "Admissible", "Audit", "Verdict", "Instances", "Services", "Service", "Code", "Capital", "Version",
+        "Validating", "Budgets", "Quotas", "Phase", "Node",
     }
 )  # fmt: skip
 
