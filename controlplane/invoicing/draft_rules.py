@@ -14,6 +14,7 @@ from controlplane.invoicing.domain import (
     Buyer,
     Hold,
     Invoice,
+    InvoiceKind,
     InvoiceLine,
     Note,
     PostalAddress,
@@ -31,18 +32,23 @@ from controlplane.invoicing.party_data import (
     SCHEME_SIREN,
 )
 from controlplane.invoicing.terms_rules import discount_text, payment_terms_text, penalty_text, recovery_text
-from controlplane.invoicing.totals_rules import check_lines, compute_breakdown, compute_totals
+from controlplane.invoicing.totals_rules import check_lines, check_rounding, compute_breakdown, compute_totals
 from controlplane.invoicing.unit_rules import unit_code
 from controlplane.invoicing.vat_data import Flow
 from controlplane.kernel.errors import InvalidInput
 from controlplane.kernel.jurisdiction import EU
-from controlplane.rating.domain import CreditKind, CreditUse, RatedLine, RatedPeriod, Step
+from controlplane.rating.domain import CreditKind, CreditUse, RatedLine, RatedPeriod, Step, StepKind
 from controlplane.tenancy.domain import BillingParty
 
 # BT-23: a service, billed plainly. The seller sells nothing else.
 BILLING_MODE: Final = "S1"
 # Where a customer outside every address registry gets its invoice: the portal tells it by e-mail.
 NO_REGISTRY_ADDRESS: Final = "facturation@customer.invalid"
+# Said on the page where a reader who multiplies would find another cent.
+BALANCED_TEXT: Final = (
+    "Le total hors taxe est l'arrondi de la somme exacte des lignes ; le montant d'une ligne peut de ce fait "
+    "différer d'un centime de l'arrondi de quantité × prix."
+)
 
 
 def make_buyer(party: BillingParty) -> Buyer:
@@ -111,6 +117,11 @@ def _make_line(position: int, line: RatedLine, original: Preceding | None) -> In
         project_id=line.project_id,
         service_id=line.service_id,
     )
+
+
+def is_balanced(lines: Sequence[InvoiceLine]) -> bool:
+    """Tell whether a line stands a cent beside its own rounding, so that the sum is right."""
+    return any(step.startswith(f"{StepKind.BALANCE}(") for line in lines for step in line.calculation)
 
 
 def _step_text(step: Step) -> str:
@@ -192,7 +203,7 @@ def _with_amounts(
         allowances=allowances,
         breakdown=breakdown,
         totals=compute_totals(lines, allowances, breakdown),
-        notes=make_notes(seller, vat, ""),
+        notes=make_notes(seller, vat, BALANCED_TEXT if is_balanced(lines) else ""),
         payment_terms=payment_terms_text(seller.payment_days),
     )
 
@@ -200,10 +211,10 @@ def _with_amounts(
 def check_draft(invoice: Invoice) -> Invoice:
     """Run every check that needs no number; the first that fails becomes the hold."""
     try:
-        check_lines(invoice.lines, invoice.currency)
+        check_amounts(invoice)
     except InvalidInput as err:
         where = "; ".join(f"{problem.field}: {problem.message}" for problem in err.fields[:3])
-        return replace(invoice, hold=Hold("lines_wrong", f"{err.message} {where}"))
+        return replace(invoice, hold=Hold("lines_wrong", f"{err.message} {where}".strip()))
     if invoice.totals.gross_minor < 0:
         return replace(
             invoice,
@@ -216,6 +227,16 @@ def check_draft(invoice: Invoice) -> Invoice:
         named = ", ".join(mention.id for mention in missing)
         return replace(invoice, hold=Hold("mention_missing", f"The law wants these mentions: {named}."))
     return invoice
+
+
+def check_amounts(invoice: Invoice) -> None:
+    """Refuse lines whose amounts do not follow from what they show, by line and in their sum; InvalidInput says where.
+
+    A credit note takes back lines as they stood, or parts of them, so only an invoice has a sum to answer for.
+    """
+    check_lines(invoice.lines)
+    if invoice.kind is InvoiceKind.INVOICE:
+        check_rounding(invoice.lines)
 
 
 def make_credit_lines(original: Invoice, wanted: Sequence[tuple[int, int]] | None) -> tuple[InvoiceLine, ...]:

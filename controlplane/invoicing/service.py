@@ -184,7 +184,11 @@ def check_seller(seller: Seller) -> None:
 def record_vat_answer(
     uow: UnitOfWork, tenant_id: TenantId, answer: VatIdAnswer, *, actor: str
 ) -> VatIdAnswer:
-    """Keep one answer about a VAT number, with its proof; drafts that wait for it are tried again."""
+    """Keep one answer about a VAT number, with its proof; drafts that wait for it are tried again.
+
+    Errors: NotFound without the tenant.
+    """
+    tenancy.get_tenant(uow, tenant_id)
     repository.add_vat_check(uow, tenant_id, answer)
     audit.record(
         uow, tenant_id=tenant_id, actor=actor, action="vat_check.recorded", target=answer.vat_id,

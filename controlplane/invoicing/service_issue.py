@@ -18,12 +18,13 @@ from controlplane.invoicing.domain import (
     InvoiceTrigger,
     VatTreatment,
 )
+from controlplane.invoicing.draft_rules import check_amounts
 from controlplane.invoicing.events import InvoiceIssued
 from controlplane.invoicing.mentions_rules import missing_mentions
 from controlplane.invoicing.numbering_rules import next_in_series
 from controlplane.invoicing.posting_rules import make_entry
 from controlplane.invoicing.terms_rules import due_on
-from controlplane.invoicing.totals_rules import check_lines, check_totals
+from controlplane.invoicing.totals_rules import check_totals
 from controlplane.invoicing.vat_rules import decide_vat, supply_day
 from controlplane.kernel.errors import Conflict, InvalidInput, NotFound
 from controlplane.kernel.ids import TenantId
@@ -158,7 +159,7 @@ def _number(uow: UnitOfWork, invoice: Invoice) -> Invoice:
 
 def check_issuable(invoice: Invoice) -> None:
     """Refuse what would be unlawful; InvalidInput names the missing mentions."""
-    check_lines(invoice.lines, invoice.currency)
+    check_amounts(invoice)
     check_totals(invoice.lines, invoice.allowances, invoice.breakdown, invoice.totals)
     missing = missing_mentions(invoice, is_numbered=True)
     if missing:

@@ -33,6 +33,7 @@ from controlplane.payments.matching_rules import Share, match_payment
 from controlplane.payments.posting_rules import make_receipt_entry, make_transfer_entry, make_vat_entry
 from controlplane.plumbing.cursors import Page
 from controlplane.plumbing.database import UnitOfWork
+from controlplane.tenancy import service as tenancy
 
 __all__ = [
     "list_items",
@@ -64,12 +65,14 @@ def receive_payment(
     """Record a line of the bank statement once and settle what it can: named invoices first, then the oldest due.
 
     What is left over stays the customer's (4191). The same reference again returns what was recorded. Errors:
-    InvalidInput for an amount or day that cannot be; Conflict when the reference is known with other facts.
+    NotFound for the tenant; InvalidInput for an amount or day that cannot be; Conflict when the reference is known
+    with other facts.
     """
     if amount_minor <= 0 or currency != "EUR":
         raise InvalidInput("A payment is an amount in EUR above zero.")
     if received_on > uow.now.astimezone(PARIS).date():
         raise InvalidInput("A payment is recorded once it has arrived, not before.")
+    tenancy.get_tenant(uow, tenant_id)
     invoicing.lock_billing(uow, tenant_id)
     known = repository.find_by_reference(uow, bank_reference)
     if known is not None:
@@ -108,6 +111,7 @@ def _known_receipt(uow: UnitOfWork, known: Payment, told: tuple[TenantId, int, d
 
 def spend_left_over(uow: UnitOfWork, tenant_id: TenantId, *, actor: str = ACTOR) -> Sequence[Allocation]:
     """Settle open invoices with what earlier payments left over, oldest payment first."""
+    tenancy.get_tenant(uow, tenant_id)
     invoicing.lock_billing(uow, tenant_id)
     made: list[Allocation] = []
     payments = repository.list_payments(uow, tenant_id=tenant_id, after=None, limit=INVOICES_MAX)
@@ -165,7 +169,8 @@ def list_open_items(uow: UnitOfWork, tenant_id: TenantId) -> Sequence[OpenItem]:
 
 
 def list_items(uow: UnitOfWork, tenant_id: TenantId) -> Sequence[OpenItem]:
-    """All issued invoices of a tenant with what was paid and credited, oldest first."""
+    """All issued invoices of a tenant with what was paid and credited, oldest first; NotFound without the tenant."""
+    tenancy.get_tenant(uow, tenant_id)
     return _items(uow, _issued(uow, tenant_id))
 
 

@@ -28,11 +28,15 @@ IDLE_TRANSACTION_TIMEOUT_MS = 30_000
 
 @dataclass(slots=True)
 class UnitOfWork:
-    """One transaction: its session, its instant, its tenant, and the events that leave with its commit."""
+    """One transaction: its session, its instant, its tenant, and the events that leave with its commit.
+
+    `ahead` is how far `now` runs before the clocks of the installation's producers: zero in production.
+    """
 
     session: Session
     now: datetime
     tenant_id: TenantId | None
+    ahead: timedelta = timedelta(0)
     events: list[DomainEvent] = field(default_factory=list)
 
     def emit(self, event: DomainEvent) -> None:
@@ -103,24 +107,27 @@ class Database:
     @contextmanager
     def _open(self, engine: Engine, tenant_id: TenantId | None, is_read_only: bool) -> Iterator[UnitOfWork]:
         with Session(engine, expire_on_commit=False) as session, session.begin():
-            if is_read_only:
-                session.execute(text("SET TRANSACTION READ ONLY"))
-            if tenant_id is not None:
-                session.execute(
-                    text("SELECT set_config('app.tenant_id', :tenant, true)"),
-                    {"tenant": str(tenant_id.value)},
-                )
-            uow = UnitOfWork(session=session, now=self._now(session), tenant_id=tenant_id)
+            ahead = self._begin(session, tenant_id, is_read_only)
+            uow = UnitOfWork(session, datetime.now(UTC) + ahead, tenant_id, ahead)
             yield uow
             write_events(uow)
 
-    def _now(self, session: Session) -> datetime:
-        """One instant a transaction; a local installation may run ahead (docs/contracts.md, simulated clock)."""
-        now = datetime.now(UTC)
-        if not self.is_clock_simulated:
-            return now
-        seconds = session.execute(text("SELECT offset_seconds FROM simulated_clock")).scalar_one_or_none()
-        return now + timedelta(seconds=int(seconds or 0))
+    def _begin(self, session: Session, tenant_id: TenantId | None, is_read_only: bool) -> timedelta:
+        """Say whose transaction this is and what it may do, in one round trip; return how far its clock runs ahead.
+
+        A local installation may run ahead (docs/contracts.md, simulated clock).
+        """
+        offset = "(SELECT offset_seconds FROM simulated_clock)" if self.is_clock_simulated else "0"
+        asked = [f"coalesce({offset}, 0)"]
+        if tenant_id is not None:
+            asked.append("set_config('app.tenant_id', :tenant, true)")
+        if is_read_only:
+            asked.append("set_config('transaction_read_only', 'on', true)")
+        if len(asked) == 1 and not self.is_clock_simulated:
+            return timedelta(0)
+        given = {} if tenant_id is None else {"tenant": str(tenant_id.value)}
+        seconds = session.execute(text(f"SELECT {', '.join(asked)}"), given).scalar_one()
+        return timedelta(seconds=int(seconds))
 
     def dispose(self) -> None:
         """Close what was opened: a program that uses one role alone has no address of the other."""

@@ -23,6 +23,8 @@ class Settings(BaseSettings):
     kubeconfig: Path | None = Field(default=None, validation_alias="KUBECONFIG")
     key_pepper: SecretStr = SecretStr("")
     state_dir: Path = Path("build/local/state")
+    # Where programs without a port leave signs of life for probes; none: they leave none.
+    pulse_dir: Path | None = None
     api_host: str = "127.0.0.1"
     api_port: int = 8080
     gateway_host: str = "127.0.0.1"

@@ -245,7 +245,8 @@ async def edge(
 
 def _refuse_nul(path: str, query: bytes, body: bytes) -> None:
     """PostgreSQL's text holds every character but this one; nobody means it."""
-    if "\x00" in path or b"%00" in query or _NUL_IN_JSON.search(body):
+    # The pattern is tried at every byte of a body of megabytes; the plain search before it takes a hundredth of that.
+    if "\x00" in path or b"%00" in query or (b"\\u0000" in body and _NUL_IN_JSON.search(body)):
         raise InvalidInput("A text must not hold the character U+0000.")
 
 

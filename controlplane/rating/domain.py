@@ -41,7 +41,7 @@ __all__ = [
 ]
 
 # A change of how amounts are computed gets a new number, so that a stored hash says by which engine.
-ENGINE_VERSION: Final = "rating/1"
+ENGINE_VERSION: Final = "rating/2"
 STANDARD_BOOK: Final = "standard"
 
 
@@ -182,6 +182,7 @@ class StepKind(StrEnum):
     TRUE_UP = "TRUE_UP"
     CORRECT = "CORRECT"
     ROUND = "ROUND"
+    BALANCE = "BALANCE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +207,9 @@ class Share:
 @dataclass(frozen=True, slots=True)
 class RatedLine:
     """One line of a bill: `exact_amount = quantity × unit_price ÷ price_base_quantity`, rounded once to `net_minor`.
+
+    On a bill `net_minor` may be the other neighbouring cent, so that the lines sum to the rounded sum
+    (`rounding_rules`); the calculation then ends with BALANCE.
 
     Units: `quantity` in `unit`, at most 4 decimals (BT-129); `unit_price` (BT-146) net of the plan's discount,
     `list_unit_price` before it (BT-148), both for `price_base_quantity` (BT-149) units and at most 6 decimals;

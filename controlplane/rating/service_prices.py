@@ -107,7 +107,8 @@ def default_plan(uow: UnitOfWork) -> Plan:
 
 
 def find_tenant_plan(uow: UnitOfWork, tenant_id: TenantId) -> TenantPlan:
-    """The plan in force now."""
+    """The plan in force now; NotFound without the tenant."""
+    tenancy.get_tenant(uow, tenant_id)
     plans = repository.list_plans(uow)
     begun = [
         (start, code) for start, code in repository.list_tenant_plans(uow, tenant_id) if start <= uow.now
@@ -185,6 +186,8 @@ def grant_credit(
 
 
 def list_grants(uow: UnitOfWork, tenant_id: TenantId) -> Sequence[CreditGrant]:
+    """A tenant's credits with what is left of each; NotFound without the tenant."""
+    tenancy.get_tenant(uow, tenant_id)
     return repository.list_grants(uow, tenant_id)
 
 

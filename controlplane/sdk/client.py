@@ -79,7 +79,7 @@ class Rempart:
         self.usage_conflicts = api.Collection(sender, "/v1/admin/usage_conflicts", "usage_conflict")
         self.prices = money.Prices(sender, "/v1/admin/price_versions", "price_version")
         self.platform_invoices = money.PlatformInvoices(sender, "/v1/admin/invoices", "invoice")
-        self.platform_payments = money.PlatformPayments(sender)
+        self.platform_payments = money.PlatformPayments(sender, "/v1/admin/payments", "payment")
         self.ledger = money.Ledger(sender, "/v1/admin/ledger/entries", "entry", "entries")
         self.platform_audit_events = api.AuditEvents(sender, "/v1/admin/audit_events", "audit_event")
 

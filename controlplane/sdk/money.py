@@ -155,15 +155,23 @@ class Payments(Collection):
 
 
 @dataclass(frozen=True, slots=True)
-class PlatformPayments:
+class PlatformPayments(Collection):
     """What the bank says, for the platform operator."""
-
-    transport: Transport
 
     def receive(self, body: Json, *, idempotency_key: str | None = None) -> Json:
         """Record a payment; return `payment`, what it `settles`, `left_over` and `is_new`."""
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else None
-        return dict(self.transport.request("POST", "/v1/admin/payments", json=body, headers=headers).json())
+        return dict(self.transport.request("POST", self.path, json=body, headers=headers).json())
+
+    def match(self, organization_id: str) -> Rows:
+        """Settle open invoices with what earlier payments left over; return what was settled. Safe to repeat."""
+        path = at("/v1/admin/organizations", organization_id, "payments", "match")
+        return list(self.transport.request("POST", path).json()["settles"])
+
+    def balances(self, organization_id: str) -> Rows:
+        """Return an organization's issued invoices with what is open."""
+        path = at("/v1/admin/organizations", organization_id, "balances")
+        return list(self.transport.request("GET", path).json()["invoices"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +211,9 @@ class Organizations(api.Organizations):
         body = {"plan": plan, "valid_from": valid_from}
         reply = self.transport.request("PUT", at(self.path, identifier, "plan"), json=body)
         return dict(reply.json()["tenant_plan"])
+
+    def credits(self, identifier: str) -> Rows:
+        return list(self.transport.request("GET", at(self.path, identifier, "credits")).json()["credits"])
 
     def grant_credit(self, identifier: str, body: Json, *, idempotency_key: str | None = None) -> Json:
         return self._post(at(self.path, identifier, "credits"), body, idempotency_key, "credit")

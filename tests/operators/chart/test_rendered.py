@@ -132,6 +132,22 @@ def test_every_server_has_a_budget_and_is_spread(objects: list[Object]) -> None:
         assert not [b for b in budgets if is_selected(b["spec"]["selector"], labels)]
 
 
+def test_every_server_is_asked_whether_it_lives_and_whether_it_is_ready(objects: list[Object]) -> None:
+    for name, workload in workloads(objects).items():
+        probed = {
+            kind
+            for container in containers_of(workload)
+            for kind in ("startup", "liveness", "readiness")
+            if f"{kind}Probe" in container
+        }
+        wanted = set() if workload["kind"] == "Job" else {"startup", "liveness", "readiness"}
+        assert probed == wanted, name
+        for container in containers_of(workload):
+            for probe in (container.get("livenessProbe", {}), container.get("readinessProbe", {})):
+                # A command starts Python, for which the default of one second is short.
+                assert "exec" not in probe or probe["timeoutSeconds"] >= 5
+
+
 def test_services_lead_to_pods_of_their_own(objects: list[Object]) -> None:
     for service in of_kind(objects, "Service"):
         targets = [
@@ -210,6 +226,20 @@ class TestControlPlane:
         assert weights == sorted(set(weights))
         assert "seed" not in workloads(helm.objects("controlplane", REQUIRED["controlplane"]))
 
+    def test_only_the_worker_asks_outside_and_only_when_told_where(self, helm: Helm) -> None:
+        assert 8443 not in egress_ports(helm.objects("controlplane", REQUIRED["controlplane"]))
+        rendered = helm.objects("controlplane", FULL["controlplane"])
+        for name, workload in workloads(rendered).items():
+            told = environment_of(containers_of(workload)[0])
+            assert ("REMPART_VIES_URL" in told) == (name == "worker")
+            labels = workload["spec"]["template"]["metadata"]["labels"]
+            mine = [
+                policy
+                for policy in of_kind(rendered, "NetworkPolicy")
+                if is_selected(policy["spec"]["podSelector"], labels)
+            ]
+            assert (8443 in egress_ports(mine)) == (name == "worker")
+
     def test_the_probes_ask_what_the_api_answers(self, helm: Helm) -> None:
         container = containers_of(workloads(helm.objects("controlplane", REQUIRED["controlplane"]))["api"])[0]
         paths = {getattr(route, "path", "") for route in create_app(Settings(environment="local")).routes}
@@ -227,6 +257,42 @@ class TestControlPlane:
         }
         assert reached == {"api", "worker", "watcher"}
         assert reached == {each.split(" ")[0] for each in readers_in_contracts("KUBECONFIG")} - {"operators"}
+
+
+@pytest.mark.parametrize("chart", ["gateway", "operators"])
+class TestProducers:
+    def test_what_was_used_is_reported_with_a_key_that_may_come_later(self, helm: Helm, chart: str) -> None:
+        rendered = helm.objects(chart, FULL[chart])
+        (workload,) = workloads(rendered).values()
+        container = containers_of(workload)[0]
+        told = environment_of(container)
+        url = FULL[chart]["ingest"]["url"]
+        assert told["REMPART_INGEST_URL"] == url
+        (mount,) = [each for each in container["volumeMounts"] if each["name"] == "ingest"]
+        (volume,) = [each for each in pod_of(workload)["volumes"] if each["name"] == "ingest"]
+        assert mount["readOnly"] is True
+        assert told["REMPART_INGEST_KEY_FILE"] == f"{mount['mountPath']}/key"
+        assert volume["secret"]["secretName"] == "rempart-ingest"
+        assert volume["secret"]["optional"] is True
+        assert volume["secret"]["items"] == [{"key": "INGEST_KEY", "path": "key"}]
+        assert FULL[chart]["ingest"].get("port", 8080) in egress_ports(rendered)
+
+    def test_without_an_address_nothing_is_reported_and_no_way_is_open(self, helm: Helm, chart: str) -> None:
+        rendered = helm.objects(chart, REQUIRED[chart])
+        (workload,) = workloads(rendered).values()
+        for container in containers_of(workload):
+            assert not [name for name in environment_of(container) if "INGEST" in name]
+            assert "ingest" not in {each["name"] for each in container["volumeMounts"]}
+        assert 8080 not in egress_ports(rendered)
+
+
+def egress_ports(objects: list[Object]) -> set[int]:
+    return {
+        port["port"]
+        for policy in of_kind(objects, "NetworkPolicy")
+        for rule in policy["spec"].get("egress", [])
+        for port in rule.get("ports", [])
+    }
 
 
 def test_the_operators_elect_their_leader_where_they_may(helm: Helm) -> None:

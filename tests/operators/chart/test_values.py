@@ -35,6 +35,27 @@ BAD = [
     ("gateway", "drainSeconds", 0, "at '/drainSeconds': minimum: got 0, want 5"),
     ("gateway", "service.type", "ExternalName", "at '/service/type': value must be one of"),
     ("gateway", "tolerations", [{"keys": "a"}], "additional properties 'keys' not allowed"),
+    ("gateway", "ingest.url", "api.example", "at '/ingest/url': 'api.example' does not match pattern"),
+    (
+        "gateway",
+        "ingest.url",
+        "http://api.example",
+        "ingest.secretName: name the Secret with the usage producers'",
+    ),
+    ("gateway", "ingest.secretName", "keys", "ingest.url: say where usage is reported to"),
+    (
+        "operators",
+        "ingest.url",
+        "http://api.example",
+        "ingest.secretName: name the Secret with the usage producers'",
+    ),
+    ("operators", "ingest.secretName", "keys", "ingest.url: say where usage is reported to"),
+    (
+        "controlplane",
+        "existingSecrets.producerKey",
+        "k",
+        "is registered together with existingSecrets.adminKey",
+    ),
 ]
 
 
