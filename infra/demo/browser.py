@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +11,7 @@ from playwright.sync_api import Error, Locator, sync_playwright
 
 from infra.demo.forms import Values, text_of
 from infra.demo.teller import StoryBroken
+from infra.local.browser import launch_flags
 
 TIMEOUT_MS = 30_000
 # A laptop's window; pictures show the whole page.
@@ -24,10 +24,8 @@ class BrowserVisitor:
     def __init__(self, url: str, executable: Path) -> None:
         self._url = url
         self._playwright = sync_playwright().start()
-        # As the superuser Chromium refuses its own sandbox; all it opens here are the pages of this stack.
-        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
         try:
-            self._browser = self._playwright.chromium.launch(executable_path=executable, args=arguments)
+            self._browser = self._playwright.chromium.launch(executable_path=executable, args=launch_flags())
         except Error as err:
             self._playwright.stop()
             raise StoryBroken(f"the browser {executable} does not start: {err.message}") from err

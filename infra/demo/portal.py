@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import Any, Protocol
 
 from infra.demo.browser import BrowserVisitor
@@ -14,8 +12,8 @@ from infra.demo.stage import Stage
 from infra.demo.teller import Teller, require
 from infra.demo.tenant import MODEL, Tenant
 from infra.demo.usage import engine_totals
+from infra.local.browser import find_chromium
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 SECOND_SERVICE = "assistant-two"
 SERVICE_SECONDS_MAX = 60
 
@@ -29,13 +27,8 @@ class Visitor(Protocol):
     def take_picture(self) -> bytes | None: ...
 
 
-def find_browser() -> Path | None:
-    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-    return None if found is None else Path(found)
-
-
 def tell(teller: Teller, stage: Stage, tenant: Tenant) -> None:
-    url, executable = stage.environment["REMPART_PORTAL_URL"], find_browser()
+    url, executable = stage.environment["REMPART_PORTAL_URL"], find_chromium()
     if executable is None:
         teller.say("!!! NO BROWSER WAS FOUND (chromium): THE BROWSER PART OF THIS CHAPTER DID NOT RUN !!!")
         teller.say(

@@ -60,6 +60,11 @@ def find_chromium() -> Path | None:
     return None if found is None else Path(found)
 
 
+def launch_flags() -> list[str]:
+    # Chromium's own sandbox cannot be set up by root; only our own pages are opened.
+    return [*FLAGS, "--no-sandbox"] if os.geteuid() == 0 else list(FLAGS)
+
+
 @contextmanager
 def opened_browser() -> Iterator[Browser]:
     """Start a browser and end it. Errors: NoBrowser."""
@@ -68,10 +73,8 @@ def opened_browser() -> Iterator[Browser]:
     chromium = find_chromium()
     if chromium is None:
         raise NoBrowser(f"none of {', '.join(NAMES)} is on the path; on Debian: apt-get install chromium")
-    # Chromium's own sandbox cannot be set up by root; only our own pages are opened.
-    flags = [*FLAGS, "--no-sandbox"] if os.geteuid() == 0 else list(FLAGS)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, headless=True, args=flags)
+        browser = playwright.chromium.launch(executable_path=chromium, headless=True, args=launch_flags())
         try:
             yield browser
         finally:

@@ -193,7 +193,9 @@ def test_no_secret_is_in_the_state(story: Story) -> None:
 
 
 def test_the_serialised_provider_is_a_name_and_nothing_else(story: Story) -> None:
-    states = [json.loads(text) for text in story.states["up"] if '"checkpoint"' in text and '"latest"' in text]
+    states = [
+        json.loads(text) for text in story.states["up"] if '"checkpoint"' in text and '"latest"' in text
+    ]
     resources = [each for state in states for each in state["checkpoint"]["latest"].get("resources", [])]
     held = {each["inputs"]["__provider"] for each in resources if "__provider" in each.get("inputs", {})}
     assert len(held) == len(KINDS)
