@@ -38,7 +38,7 @@ $(STAMP): $(LOCKS)
 	@rm -f $(VENV)/.installed-*
 	@touch $@
 
-build: setup  ## build Kubernetes, etcd and KWOK from pinned sources, once, into the user's cache
+build: setup  ## build Kubernetes, etcd, KWOK and Pulumi from pinned sources, once, into the user's cache
 	@$(BIN)/python -m infra.local build
 
 up: build  ## start the local stack; ONLY=infra starts a part of it

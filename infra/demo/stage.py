@@ -17,7 +17,7 @@ from pathlib import Path
 from controlplane.sdk import Rempart
 from infra.demo.teller import StoryBroken, Teller
 from infra.local.build import ensure_built, program
-from infra.local.paths import write_private
+from infra.local.paths import Layout, write_private
 from infra.local.versions import KUBERNETES
 
 # Addresses of somebody's own cluster or servers are kept (they are used instead of ours); those that an earlier
@@ -71,7 +71,7 @@ class Stage:
 
 def stop_kept_stack(folder: Path) -> None:
     """Stop what an earlier run left running under `folder`, before its files go."""
-    if (folder / "run").exists():
+    if Layout(folder).control_socket.exists():
         _local(_environment(folder), "down")
 
 

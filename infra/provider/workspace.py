@@ -105,17 +105,18 @@ def open_stack(
     *,
     project: str,
     stack: str,
-    api_url: str,
-    api_key: str,
     passphrase: str,
+    api_url: str = "",
+    api_key: str = "",
     environment: Mapping[str, str] | None = None,
     engine: Engine | None = None,
     say: Say = lambda _: None,
 ) -> OpenStack:
     """Open (or make) a stack whose whole state stands under `folder`.
 
-    The key goes into the environment of the engine's processes and nowhere else. `say` gets each line the engine
-    prints. Errors: EngineMissing; RunFailed, for example for a wrong passphrase.
+    The key goes into the environment of the engine's processes and nowhere else; without one they keep what this
+    process has. `say` gets each line the engine prints.
+    Errors: EngineMissing; RunFailed, for example for a wrong passphrase.
     """
     chosen = engine or find_engine()
     folder = folder.absolute()
@@ -143,8 +144,8 @@ def open_stack(
 def _variables(api_url: str, api_key: str, passphrase: str) -> dict[str, str]:
     path = [str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])]
     return {
-        URL_VARIABLE: api_url,
-        KEY_VARIABLE: api_key,
+        **({URL_VARIABLE: api_url} if api_url else {}),
+        **({KEY_VARIABLE: api_key} if api_key else {}),
         PYTHON_VARIABLE: sys.executable,
         "PYTHONPATH": os.pathsep.join(path),
         "PULUMI_CONFIG_PASSPHRASE": passphrase,
