@@ -73,7 +73,7 @@ class RestVatIdChecker:
 
     base_url: str
     requester: str
-    timeout_seconds: float = VIES_TIMEOUT_SECONDS
+    timeout_seconds: int = VIES_TIMEOUT_SECONDS
 
     def check(self, vat_id: str, now: datetime) -> VatIdAnswer:
         status, proof = read_answer(self._ask(vat_id), vat_id)

@@ -21,7 +21,7 @@ from tests.fixtures.database import free_port
 
 NOW = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
 REQUESTER, ASKED = "FR88100000009", "DE123456788"
-PATIENCE_SECONDS = 0.5
+PATIENCE_SECONDS = 1
 GERMAN = {
     "legal_name": "Rechner GmbH", "country": "DE", "siren": None, "vat_id": ASKED,
     "address": {"line1": "Unter den Linden 1", "postal_code": "10117", "city": "Berlin", "country": "DE"},
