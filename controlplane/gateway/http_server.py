@@ -8,11 +8,13 @@ from datetime import UTC, datetime
 
 import orjson
 from aiohttp import web
+from prometheus_client import generate_latest
 
 from controlplane.gateway.activator import Activator, refusal_response
 from controlplane.gateway.domain import ApiKey, GatewayConfig
 from controlplane.gateway.envoy_listener import BODY_BYTES_MAX, HEADER_KIB_MAX
 from controlplane.gateway.key_rules import KeyRefusal, decide_caller, door_token
+from controlplane.gateway.metrics import Metrics
 from controlplane.gateway.refusal_rules import MODEL_NOT_FOUND, NOT_FROM_GATEWAY
 from controlplane.gateway.route_rules import list_models
 from controlplane.gateway.store import Store
@@ -40,11 +42,13 @@ class HttpServer:
         store: Store,
         activator: Activator,
         status: Callable[[], dict[str, object]],
+        metrics: Metrics,
     ) -> None:
         self._config = config
         self._store = store
         self._activator = activator
         self._status = status
+        self._metrics = metrics
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> None:
@@ -72,6 +76,9 @@ class HttpServer:
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         if request.path == "/healthz":
             return web.Response(body=orjson.dumps(self._status()), content_type="application/json")
+        if request.path == "/metrics":
+            self._metrics.is_redis_connected.set(bool(self._status()["redis"]))
+            return web.Response(body=generate_latest(self._metrics.registry), content_type="text/plain")
         name = request.headers.get("x-rempart-regional-deployment")
         token = self._config.internal_token
         if name is not None:

@@ -19,6 +19,7 @@ from controlplane.gateway.collector import Collector
 from controlplane.gateway.demand import REPORT_SECONDS, DemandPublisher, DemandReport, read_active_calls
 from controlplane.gateway.domain import GatewayConfig, Routing
 from controlplane.gateway.http_server import HttpServer
+from controlplane.gateway.metrics import Metrics
 from controlplane.gateway.redis_feed import RedisFeed, connect
 from controlplane.gateway.route_rules import decide_routes
 from controlplane.gateway.shipper import IngestTarget, UsageShipper
@@ -60,6 +61,7 @@ class GatewayProcess:
         self._background: set[asyncio.Task[bool]] = set()
         self._reported: set[str] = set()
         self._spool: Spool | None = None
+        self._metrics = Metrics()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set; a part that fails ends the process, and the supervisor starts it again."""
@@ -73,7 +75,7 @@ class GatewayProcess:
             activator = Activator(self._store, session, self._on_edge, self._on_wake)
             self._store.listen(self._on_change)
             self._write_table()
-            server = HttpServer(self._config, self._store, activator, self._status)
+            server = HttpServer(self._config, self._store, activator, self._status, self._metrics)
             await server.start()
             log.info("gateway_ready", port=self._config.port, activator_port=self._config.activator_port)
             tasks = [
@@ -188,7 +190,11 @@ class GatewayProcess:
         cursor = config.gateway_dir / "shipper" / "usage-cursor.json"
         # The spool is opened by the collector, which repairs it first.
         return UsageShipper(
-            config.spool_dir, cursor, target, lambda: None if self._spool is None else self._spool.durable
+            config.spool_dir,
+            cursor,
+            target,
+            lambda: None if self._spool is None else self._spool.durable,
+            self._metrics,
         )
 
     async def _reopen_logs(self, session: aiohttp.ClientSession) -> None:

@@ -16,6 +16,7 @@ import aiohttp
 import orjson
 import structlog
 
+from controlplane.gateway.metrics import Metrics
 from controlplane.gateway.shipper_rules import Decision, Step, decide_next
 from controlplane.gateway.spool import Position, sync_folder
 from controlplane.gateway.xds_writer import write_atomically
@@ -67,12 +68,18 @@ class UsageShipper:
     """Reads behind its cursor, up to what the spool's writer has made durable."""
 
     def __init__(
-        self, folder: Path, cursor_path: Path, target: IngestTarget, durable: Callable[[], Position | None]
+        self,
+        folder: Path,
+        cursor_path: Path,
+        target: IngestTarget,
+        durable: Callable[[], Position | None],
+        metrics: Metrics | None = None,
     ) -> None:
         self._folder = folder
         self._cursor_path = cursor_path
         self._target = target
         self._durable = durable
+        self._metrics = metrics or Metrics()
         self._events_max = BATCH_EVENTS_MAX
         cursor_path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._cursor = self._read_cursor()
@@ -99,9 +106,11 @@ class UsageShipper:
             return 0
         decision = await self._send(session, batch.lines)
         if decision.step is Step.SPLIT:
+            log.warning("usage_refused_whole", reason=decision.reason, events=len(batch.lines))
             self._events_max = max(1, len(batch.lines) // 2)
             return 0 if self._events_max < len(batch.lines) else None
         if decision.step is Step.WAIT:
+            self._metrics.usage_not_taken.inc()
             log.warning("usage_not_taken", reason=decision.reason, events=len(batch.lines))
             return None
         await asyncio.to_thread(self._settle, batch, decision)
@@ -149,9 +158,11 @@ class UsageShipper:
 
     def _settle(self, batch: Batch, decision: Decision) -> None:
         for at, reason in decision.aside:
-            log.error("usage_event_set_aside", reason=reason[:200])
+            log.error("usage_event_set_aside", reason=reason)
             self._set_aside(batch.lines[at], reason)
         self._move(batch.end)
+        self._metrics.usage_shipped.inc(len(batch.lines))
+        self._metrics.usage_set_aside.inc(len(decision.aside))
 
     def _set_aside(self, line: bytes, reason: str) -> None:
         """Keep what the ingest will not take for a person to look at: nothing is thrown away."""

@@ -10,6 +10,7 @@ import orjson
 # Answers that say: these events, as they are, will never be taken.
 _REFUSALS = frozenset({400, 413, 422})
 _TAKEN = frozenset({"accepted", "duplicate"})
+DETAIL_LENGTH_MAX = 300
 
 
 class Step(Enum):
@@ -33,11 +34,21 @@ def decide_next(status: int, body: bytes, count: int) -> Decision:
     """Decide from the answer to `count` events. Only an answer that settles each of them moves the cursor."""
     if status == 200:
         return _read_results(body, count)
+    reason = _describe(status, body)
     if status in _REFUSALS:
         if count > 1:
-            return Decision(Step.SPLIT, reason=f"answered {status}")
-        return Decision(Step.ADVANCE, ((0, f"answered {status}"),))
-    return Decision(Step.WAIT, reason=f"answered {status}")
+            return Decision(Step.SPLIT, reason=reason)
+        return Decision(Step.ADVANCE, ((0, reason),))
+    return Decision(Step.WAIT, reason=reason)
+
+
+def _describe(status: int, body: bytes) -> str:
+    """The status, and what the door says about it if it says so in its own form."""
+    try:
+        detail = orjson.loads(body)["detail"]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        detail = None
+    return f"answered {status}: {detail[:DETAIL_LENGTH_MAX]}" if type(detail) is str else f"answered {status}"
 
 
 def _read_results(body: bytes, count: int) -> Decision:

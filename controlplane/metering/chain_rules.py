@@ -18,12 +18,17 @@ def decide_shard(source: str) -> int:
 
 
 def decide_root(events: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """Sum up a batch of (key, payload): SHA-256 over (key ‖ SHA-256(payload)) in the order of the keys."""
-    parts = [key + hashlib.sha256(payload).digest() for key, payload in events]
-    return hashlib.sha256(b"".join(sorted(parts))).digest()
+    """Sum up a batch of (key, digest of the payload): SHA-256 over (key ‖ digest) in the order of the keys."""
+    return hashlib.sha256(b"".join(sorted([key + digest for key, digest in events]))).digest()
+
+
+def decide_digest(payload: bytes) -> bytes:
+    """What stands for a payload in its batch's root."""
+    return hashlib.sha256(payload).digest()
 
 
 def decide_chain(previous: bytes, root: bytes, batch_id: int, count: int) -> bytes:
+    """The next link; `repository_ingest` lets the database compute the same when it writes one."""
     return hashlib.sha256(previous + root + batch_id.to_bytes(8, "big") + count.to_bytes(4, "big")).digest()
 
 

@@ -123,9 +123,9 @@ class IngestResult(StrEnum):
     REJECTED = "rejected"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ItemOutcome:
-    """The answer for one event; `reason` is a sentence where it was not taken."""
+    """The answer for one event; `reason` is a sentence where it was not taken. Never changed, as `ReadEvent`."""
 
     id: str
     source: str
@@ -146,8 +146,9 @@ class ReadEvent:
     """One event that was understood, ready to be stored. Never changed; not frozen, since tens of thousands a second
     are made and freezing costs a third of that.
 
-    `key` identifies it (tenant, source, id; not its time), `payload` is its canonical JSON and `payload_hash` the
-    SHA-256 of what a resent one must agree in. One of `count`, `allocation` and `slice` is set.
+    `key` identifies it (tenant, source, id; not its time), `payload` is its canonical JSON, `digest` that one's
+    SHA-256 and `payload_hash` the SHA-256 of what a resent one must agree in. One of `count`, `allocation` and
+    `slice` is set.
     """
 
     index: int
@@ -158,6 +159,7 @@ class ReadEvent:
     occurred_at: datetime
     key: bytes
     payload: bytes
+    digest: bytes
     payload_hash: bytes
     count: InferenceCount | None = None
     allocation: AllocationRecord | None = None

@@ -18,6 +18,7 @@ import orjson
 
 from controlplane.kernel.errors import InvalidInput
 from controlplane.kernel.ids import ProjectId, TenantId
+from controlplane.metering.chain_rules import decide_digest
 from controlplane.metering.domain import (
     ALLOCATION_EVENT,
     INFERENCE_EVENT,
@@ -83,9 +84,12 @@ def read_event(raw: Any, index: int, window: AcceptWindow) -> ReadEvent:
     elif kind == ALLOCATION_EVENT:
         tenant_id = _id(data, "tenant_id", TenantId)
         allocation = _read_allocation(raw, data, event_id, source)
+        if allocation.observed_at > window.latest:
+            raise Refused("data.observed_at is more than 5 minutes ahead: check the producer's clock.")
     else:
         raise Refused(f"The type '{kind[:100]}' is not one that is metered.")
     payload = _canonical(raw)
+    digest = decide_digest(payload)
     return ReadEvent(
         index=index,
         id=event_id,
@@ -95,7 +99,8 @@ def read_event(raw: Any, index: int, window: AcceptWindow) -> ReadEvent:
         occurred_at=occurred_at,
         key=decide_key(tenant_id, source, event_id),
         payload=payload,
-        payload_hash=_identity_hash(raw, payload, allocation),
+        digest=digest,
+        payload_hash=_identity_hash(raw, digest, allocation),
         count=count,
         allocation=allocation,
     )
@@ -114,10 +119,10 @@ def _canonical(raw: Mapping[str, Any]) -> bytes:
         raise Refused("The event holds something that JSON cannot say.") from err
 
 
-def _identity_hash(raw: Mapping[str, Any], payload: bytes, allocation: AllocationRecord | None) -> bytes:
+def _identity_hash(raw: Mapping[str, Any], digest: bytes, allocation: AllocationRecord | None) -> bytes:
     """What a resent event must agree in. A beat of the same slot may have been seen a moment later: no conflict."""
     if allocation is None or allocation.phase is not AllocationPhase.BEAT:
-        return hashlib.sha256(payload).digest()
+        return digest
     data = {name: value for name, value in raw["data"].items() if name != "observed_at"}
     stable = {name: value for name, value in raw.items() if name not in _BEAT_VARIES}
     return hashlib.sha256(_canonical({**stable, "data": data})).digest()
@@ -234,10 +239,11 @@ def _time(holder: Mapping[str, Any], name: str) -> datetime:
     if type(value) is str and len(value) <= 40 and "T" in value:
         try:
             at = datetime.fromisoformat(value)
-        except ValueError:
-            at = None
-        if at is not None and at.tzinfo is not None:
-            return at.astimezone(UTC)
+            if at.tzinfo is not None:
+                return at.astimezone(UTC)
+        except (ValueError, OverflowError):
+            # The first and last days that a datetime can say have no UTC time at some offsets.
+            pass
     raise Refused(f"{name} must be an RFC 3339 time with its offset.")
 
 

@@ -12,38 +12,63 @@ from datetime import datetime
 from typing import Any
 
 import psycopg
-from sqlalchemy import text
 
-from controlplane.metering.chain_rules import decide_chain
 from controlplane.metering.domain import BatchId, ReadEvent
 from controlplane.metering.rollup_rules import Addition, Frozen, RollupKey
+from controlplane.plumbing.arrays import (
+    BytesArray,
+    DateArray,
+    TextArray,
+    TimeArray,
+    UuidArray,
+    days_of,
+    microseconds_of,
+)
 from controlplane.plumbing.database import UnitOfWork
 
 # Held in share by every ingest and alone by a freeze, so that no batch is on both sides of a cutoff.
 FREEZE_LOCK = 7_007_002
 
-_STAGING = """
-CREATE TEMP TABLE IF NOT EXISTS usage_staging (
-    key uuid NOT NULL, payload_hash bytea NOT NULL, tenant_id uuid NOT NULL, occurred_at timestamptz NOT NULL,
-    batch_id bigint NOT NULL, type text NOT NULL, payload text NOT NULL
-) ON COMMIT DELETE ROWS
+# Takes the batch's number and names the months that have no place yet; a freeze in progress is waited for.
+_BEGIN = """
+SELECT pg_advisory_xact_lock_shared(%s), nextval('ingest_batch_id'), array(
+    SELECT month FROM unnest(%s::text[]) AS month
+    WHERE to_regclass('metering_partitions.usage_event_' || month) IS NULL
+)
+"""
+
+_CLAIM = """
+INSERT INTO usage_event_key (key, payload_hash, event_day, batch_id)
+SELECT unnest(%s), unnest(%s), unnest(%s), %s
+ON CONFLICT (key) DO NOTHING
 """
 
 _STORE = """
-WITH fresh AS (
-    INSERT INTO usage_event_key (key, payload_hash, event_day, batch_id)
-    SELECT key, payload_hash, (occurred_at AT TIME ZONE 'UTC')::date, batch_id FROM usage_staging ORDER BY key
-    ON CONFLICT (key) DO NOTHING
-    RETURNING key
-), stored AS (
-    INSERT INTO usage_event (key, tenant_id, occurred_at, batch_id, type, payload)
-    SELECT s.key, s.tenant_id, s.occurred_at, s.batch_id, s.type, s.payload
-    FROM usage_staging s JOIN fresh USING (key)
-)
-SELECT count(*) FROM fresh
+INSERT INTO usage_event (key, tenant_id, occurred_at, batch_id, type, payload)
+SELECT unnest(%s), unnest(%s), unnest(%s), %s, unnest(%s), unnest(%s)
+"""
+
+# A statement of its own after `_BEGIN`: it must see a freeze that was waited for.
+_FROZEN = """
+SELECT p.tenant_id, p.starts_at, p.ends_at,
+    (SELECT max(sequence) FROM billing_period a WHERE a.tenant_id = p.tenant_id)
+FROM billing_period p WHERE p.tenant_id = ANY(%s) AND p.ends_at > %s
 """
 
 _KNOWN = "SELECT key, payload_hash FROM usage_event_key WHERE key = ANY(%s) AND batch_id <> %s"
+
+# chain_rules.decide_chain, by the database: one round trip while the shard's head is locked instead of three.
+_LINK = """
+WITH head AS (
+    UPDATE ingest_shard SET
+        position = position + 1,
+        chain = sha256(chain || %(root)s || int8send(%(batch)s) || int4send(%(count)s))
+    WHERE shard = %(shard)s
+    RETURNING position, chain
+)
+INSERT INTO ingest_batch (id, shard, position, event_count, root, chain, received_at)
+SELECT %(batch)s, %(shard)s, head.position, %(count)s, %(root)s, head.chain, %(now)s FROM head
+"""
 
 _ROLLUP = """
 INSERT INTO usage_hourly AS known (
@@ -68,17 +93,13 @@ def connection_of(uow: UnitOfWork) -> psycopg.Connection[Any]:
     return raw
 
 
-def begin(uow: UnitOfWork, months: Iterable[datetime]) -> BatchId:
-    """Hold off freezes, see that the months have a place, and take the batch's number."""
-    connection = connection_of(uow)
-    row = connection.execute(
-        "SELECT pg_advisory_xact_lock_shared(%s), nextval('ingest_batch_id')", (FREEZE_LOCK,)
-    ).fetchone()
+def begin(uow: UnitOfWork, instants: Iterable[datetime]) -> BatchId:
+    """Hold off freezes, see that the instants' months have a place, and take the batch's number."""
+    months = [f"{year:04d}_{month:02d}" for year, month in {(at.year, at.month) for at in instants}]
+    row = connection_of(uow).execute(_BEGIN, (FREEZE_LOCK, sorted(months))).fetchone()
     assert row is not None
-    for month in sorted({instant.strftime("%Y_%m") for instant in months}):
-        found = connection.execute("SELECT to_regclass(%s)", (f"metering_partitions.usage_event_{month}",))
-        if found.fetchone() == (None,):
-            ensure_month(uow, f"{month.replace('_', '-')}-01")
+    for month in row[2]:
+        ensure_month(uow, f"{month.replace('_', '-')}-01")
     return BatchId(row[1])
 
 
@@ -90,48 +111,45 @@ def ensure_month(uow: UnitOfWork, day: str) -> None:
 def store(uow: UnitOfWork, batch_id: BatchId, events: Sequence[ReadEvent]) -> dict[bytes, bytes]:
     """Store the events whose keys are new; return the others' keys with the hash that is known for them.
 
-    Shapes: no two events have one key.
+    Shapes: no two events have one key, and they come in the order of their keys.
     """
     connection = connection_of(uow)
-    connection.execute(_STAGING)
-    with connection.cursor() as cursor:
-        with cursor.copy("COPY usage_staging FROM STDIN") as copy:
-            copy.write(_encode(batch_id, events))
-        cursor.execute(_STORE)
-        row = cursor.fetchone()
-        assert row is not None
-        if row[0] == len(events):
-            return {}
-        cursor.execute(_KNOWN, ([uuid.UUID(bytes=event.key) for event in events], batch_id))
-        known = {key.bytes: bytes(payload_hash) for key, payload_hash in cursor.fetchall()}
-        assert len(known) + row[0] == len(events), "every event is either new or known"
-        return known
+    times = [microseconds_of(event.occurred_at) for event in events]
+    keys = UuidArray([event.key for event in events])
+    hashes = BytesArray([event.payload_hash for event in events])
+    days = DateArray([days_of(time) for time in times])
+    claimed = connection.execute(_CLAIM, (keys, hashes, days, batch_id)).rowcount
+    known: dict[bytes, bytes] = {}
+    if claimed < len(events):
+        rows = connection.execute(_KNOWN, (keys, batch_id)).fetchall()
+        known = {key.bytes: bytes(payload_hash) for key, payload_hash in rows}
+        assert len(known) + claimed == len(events), "every event is either new or known"
+        fresh = [at for at, event in enumerate(events) if event.key not in known]
+        events, times = [events[at] for at in fresh], [times[at] for at in fresh]
+    if events:
+        _store_fresh(connection, batch_id, events, times)
+    return known
 
 
-def _encode(batch_id: BatchId, events: Sequence[ReadEvent]) -> bytes:
-    """COPY's text form; canonical JSON holds no raw tab or newline, so only backslashes are escaped."""
-    lines = []
-    tenants: dict[uuid.UUID, bytes] = {}
-    batch = str(batch_id).encode()
+def _store_fresh(
+    connection: psycopg.Connection[Any], batch_id: BatchId, events: Sequence[ReadEvent], times: Sequence[int]
+) -> None:
+    tenants: dict[int, bytes] = {}
     for event in events:
-        tenant = tenants.get(event.tenant_id)
-        if tenant is None:
-            tenant = tenants[event.tenant_id] = event.tenant_id.hex.encode()
-        payload = event.payload
-        if b"\\" in payload:
-            payload = payload.replace(b"\\", b"\\\\")
-        parts = (
-            event.key.hex().encode(),
-            b"\\\\x" + event.payload_hash.hex().encode(),
-            tenant,
-            event.occurred_at.isoformat().encode(),
-            batch,
-            event.type.encode(),
-            payload,
-        )
-        lines.append(b"\t".join(parts))
-    lines.append(b"")
-    return b"\n".join(lines)
+        # By identity: equal ids are mostly one object, and hashing one is dear at this rate.
+        if id(event.tenant_id) not in tenants:
+            tenants[id(event.tenant_id)] = event.tenant_id.bytes
+    connection.execute(
+        _STORE,
+        (
+            UuidArray([event.key for event in events]),
+            UuidArray([tenants[id(event.tenant_id)] for event in events]),
+            TimeArray(times),
+            batch_id,
+            TextArray([event.type.encode() for event in events]),
+            TextArray([event.payload for event in events]),
+        ),
+    )
 
 
 def add_conflicts(uow: UnitOfWork, conflicts: Sequence[tuple[uuid.UUID, ReadEvent]]) -> None:
@@ -159,14 +177,7 @@ def add_conflicts(uow: UnitOfWork, conflicts: Sequence[tuple[uuid.UUID, ReadEven
 
 def list_frozen(uow: UnitOfWork, tenants: Sequence[uuid.UUID], earliest: datetime) -> list[Frozen]:
     """Frozen periods that an event since `earliest` may fall into, with how often their tenants froze one."""
-    rows = uow.session.execute(
-        text(
-            "SELECT p.tenant_id, p.starts_at, p.ends_at,"
-            " (SELECT max(sequence) FROM billing_period a WHERE a.tenant_id = p.tenant_id)"
-            " FROM billing_period p WHERE p.tenant_id = ANY(:tenants) AND p.ends_at > :earliest"
-        ),
-        {"tenants": list(tenants), "earliest": earliest},
-    )
+    rows = connection_of(uow).execute(_FROZEN, (UuidArray([tenant.bytes for tenant in tenants]), earliest))
     return [Frozen(*row) for row in rows]
 
 
@@ -183,17 +194,6 @@ def add_to_rollup(uow: UnitOfWork, additions: dict[RollupKey, Addition]) -> None
 
 def append_batch(uow: UnitOfWork, batch_id: BatchId, shard: int, root: bytes, event_count: int) -> None:
     """Link the batch into its shard's chain; the lock on the shard's head lasts until the commit."""
-    connection = connection_of(uow)
-    head = connection.execute(
-        "SELECT position, chain FROM ingest_shard WHERE shard = %s FOR UPDATE", (shard,)
-    ).fetchone()
-    assert head is not None
-    position, chain = head[0] + 1, decide_chain(bytes(head[1]), root, batch_id, event_count)
-    connection.execute(
-        "UPDATE ingest_shard SET position = %s, chain = %s WHERE shard = %s", (position, chain, shard)
-    )
-    connection.execute(
-        "INSERT INTO ingest_batch (id, shard, position, event_count, root, chain, received_at)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s)",
-        (batch_id, shard, position, event_count, root, chain, uow.now),
-    )
+    values = {"batch": batch_id, "shard": shard, "count": event_count, "root": root, "now": uow.now}
+    linked = connection_of(uow).execute(_LINK, values).rowcount
+    assert linked == 1, "there is no such shard"

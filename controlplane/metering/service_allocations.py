@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from controlplane.kernel.ids import TenantId
 from controlplane.metering import repository_allocations, repository_ingest, service_batch
@@ -23,7 +23,6 @@ from controlplane.metering.domain import (
 )
 from controlplane.metering.stored_rules import slice_event
 from controlplane.plumbing.database import UnitOfWork
-from controlplane.plumbing.simulated_clock import find_offset
 
 # Intervals that one transaction slices: some tens of milliseconds of rows.
 SLICED_AT_ONCE = 1_000
@@ -64,7 +63,7 @@ def slice_source(
     # The number is taken first: all ingests take their locks in this order.
     batch_id = repository_ingest.begin(uow, ())
     repository_allocations.lock_sources(uow, (source,))
-    silent_since = uow.now - timedelta(seconds=find_offset(uow)) - VANISHED_AFTER
+    silent_since = uow.now - uow.ahead - VANISHED_AFTER
     found = repository_allocations.list_unbilled(
         uow, source, after=after, limit=SLICED_AT_ONCE, tenant_id=tenant_id
     )

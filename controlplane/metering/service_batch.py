@@ -19,6 +19,6 @@ def finish(uow: UnitOfWork, batch_id: BatchId, accepted: Sequence[ReadEvent]) ->
     earliest = min(event.occurred_at for event in accepted)
     frozen = repository_ingest.list_frozen(uow, sorted(tenants), earliest)
     repository_ingest.add_to_rollup(uow, decide_additions(accepted, frozen))
-    root = decide_root((event.key, event.payload) for event in accepted)
+    root = decide_root((event.key, event.digest) for event in accepted)
     shard = decide_shard(accepted[0].source)
     repository_ingest.append_batch(uow, batch_id, shard, root, len(accepted))

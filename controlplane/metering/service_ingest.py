@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from controlplane.kernel.errors import InvalidInput
@@ -26,7 +26,6 @@ from controlplane.metering.domain import (
 )
 from controlplane.metering.event_rules import AcceptWindow, Refused, read_event
 from controlplane.plumbing.database import UnitOfWork
-from controlplane.plumbing.simulated_clock import find_offset
 from controlplane.tenancy import service as tenancy
 
 EVENTS_MAX = 10_000
@@ -39,7 +38,7 @@ def ingest(uow: UnitOfWork, raw_events: Sequence[Any]) -> IngestOutcome:
     """
     if not 1 <= len(raw_events) <= EVENTS_MAX:
         raise InvalidInput(f"A request carries 1 to {EVENTS_MAX} events.")
-    ahead = timedelta(seconds=find_offset(uow))
+    ahead = uow.ahead
     window = AcceptWindow.at(uow.now, ahead)
     refused: dict[int, ItemOutcome] = {}
     events = []
@@ -71,7 +70,16 @@ def _take(
     for event in events:
         first_of.setdefault(event.key, event)
     # Sorted, so that two requests wait for each other's keys in one order.
-    known = repository_ingest.store(uow, batch_id, sorted(first_of.values(), key=lambda each: each.key))
+    known = repository_ingest.store(uow, batch_id, [first_of[key] for key in sorted(first_of)])
+    if not known and len(first_of) == len(events):
+        return {e.index: ItemOutcome(e.id, e.source, IngestResult.ACCEPTED) for e in events}, list(events)
+    return _tell_apart(uow, events, first_of, known)
+
+
+def _tell_apart(
+    uow: UnitOfWork, events: Sequence[ReadEvent], first_of: dict[bytes, ReadEvent], known: dict[bytes, bytes]
+) -> tuple[dict[int, ItemOutcome], list[ReadEvent]]:
+    """Which events are new, which known, and which contradict a known one: those are kept aside."""
     results, accepted, conflicts = {}, [], []
     for event in events:
         first = first_of[event.key]
@@ -96,6 +104,8 @@ def _keep_known_tenants(
 ) -> list[ReadEvent]:
     wanted = {TenantId(tenant_id) for tenant_id in {event.tenant_id for event in events}}
     known = {tenant.value for tenant in tenancy.list_existing(uow, wanted)} if wanted else set()
+    if len(known) == len(wanted):
+        return events
     for event in events:
         if event.tenant_id not in known:
             refused[event.index] = _refuse(event, "There is no such organization.")

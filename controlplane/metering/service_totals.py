@@ -12,7 +12,7 @@ from controlplane.kernel.errors import InvalidInput
 from controlplane.kernel.ids import ProjectId, TenantId
 from controlplane.kernel.period import PARIS, Period
 from controlplane.metering import repository, repository_allocations
-from controlplane.metering.chain_rules import SHARDS, decide_chain, decide_root, first_link
+from controlplane.metering.chain_rules import SHARDS, decide_chain, decide_digest, decide_root, first_link
 from controlplane.metering.domain import (
     MICROSECONDS,
     Allocation,
@@ -169,7 +169,7 @@ def find_damage(uow: UnitOfWork) -> str | None:
             events = repository.list_batch_events(uow, [batch.id for batch in batches])
             for batch in batches:
                 stored = events[batch.id]
-                root = decide_root(stored)
+                root = decide_root((key, decide_digest(payload)) for key, payload in stored)
                 chain = decide_chain(chain, root, batch.id, len(stored))
                 expected = (position + 1, root, chain, len(stored))
                 if expected != (batch.position, bytes(batch.root), bytes(batch.chain), batch.event_count):

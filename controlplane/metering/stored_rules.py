@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import UTC, datetime
 
 import orjson
 
 from controlplane.kernel.ids import ProjectId, TenantId
 from controlplane.metering.allocation_rules import Slice
+from controlplane.metering.chain_rules import decide_digest
 from controlplane.metering.domain import (
     INFERENCE_EVENT,
     SLICE_EVENT,
@@ -31,7 +31,7 @@ def read_stored(kind: str, payload: str) -> ReadEvent | None:
     if kind != SLICE_EVENT:
         return None
     data, stored = raw["data"], payload.encode()
-    tenant_id = TenantId.parse(data["tenant_id"]).value
+    tenant_id, digest = TenantId.parse(data["tenant_id"]).value, decide_digest(stored)
     return ReadEvent(
         index=0,
         id=raw["id"],
@@ -41,7 +41,8 @@ def read_stored(kind: str, payload: str) -> ReadEvent | None:
         occurred_at=datetime.fromisoformat(raw["time"]),
         key=decide_key(tenant_id, raw["source"], raw["id"]),
         payload=stored,
-        payload_hash=hashlib.sha256(stored).digest(),
+        digest=digest,
+        payload_hash=digest,
         slice=SliceCount(
             project_id=ProjectId.parse(data["project_id"]).value,
             service_id=data["service_id"],
@@ -81,6 +82,7 @@ def slice_event(allocation: Allocation, piece: Slice, index: int) -> ReadEvent:
         },
         option=orjson.OPT_SORT_KEYS,
     )
+    digest = decide_digest(payload)
     return ReadEvent(
         index=index,
         id=event_id,
@@ -90,7 +92,8 @@ def slice_event(allocation: Allocation, piece: Slice, index: int) -> ReadEvent:
         occurred_at=piece.start,
         key=decide_key(tenant_id, SLICE_SOURCE, event_id),
         payload=payload,
-        payload_hash=hashlib.sha256(payload).digest(),
+        digest=digest,
+        payload_hash=digest,
         slice=SliceCount(
             project_id=allocation.project_id.value,
             service_id=allocation.service_id,

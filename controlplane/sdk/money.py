@@ -8,7 +8,7 @@ from typing import Any
 
 from controlplane.sdk import resources as api
 from controlplane.sdk.errors import NotFound
-from controlplane.sdk.resources import Collection, Json, Readable, Rows, at
+from controlplane.sdk.resources import Collection, Json, Page, Readable, Rows, at
 from controlplane.sdk.transport import Transport
 
 EVENTS_MEDIA = "application/cloudevents-batch+json"
@@ -31,6 +31,10 @@ class Usages(Collection):
     def list(self, **params: Any) -> Iterator[Json]:
         """Yield sums: `since`, `until` (RFC 3339), `granularity`, `group_by`, `project_id`, `service_id`, `meter`."""
         return Collection.list(self, **_since_until(params))
+
+    def page(self, *, limit: int | None = None, cursor: str | None = None, **params: Any) -> Page:
+        """Return one page of sums; the same filters."""
+        return Collection.page(self, limit=limit, cursor=cursor, **_since_until(params))
 
     def details(self, **params: Any) -> Iterator[Json]:
         """Yield the GPUs that instances held; the same filters."""

@@ -17,6 +17,7 @@ import structlog
 
 from operators.allocation.shipper_rules import Verdict, decide_verdict
 from operators.allocation.spool import SEGMENTS_RECOVERED, list_segments, segment_number
+from operators.lib.metrics import Metrics
 
 LINES_MAX = 1_000
 # The ingest takes 8 MiB; a line of ours has at most 64 KiB, so one always fits.
@@ -25,6 +26,8 @@ IDLE_SECONDS = 1.0
 # A control plane that is away is asked again after at most this.
 WAIT_SECONDS_MAX = 30.0
 REQUEST_SECONDS_MAX = 30.0
+
+SPOOL = "allocation"
 
 # (segment, bytes): everything before it.
 Place = tuple[int, int]
@@ -42,12 +45,17 @@ class AllocationShipper:
         url: str,
         read_key: Callable[[], str],
         durable: Callable[[], Place | None],
+        metrics: Metrics | None = None,
     ) -> None:
         self._spool = spool
         self._state = state
         self._url = f"{url.rstrip('/')}/v1/usage_events"
         self._read_key = read_key
         self._durable = durable
+        counted = metrics or Metrics()
+        self._shipped = counted.usage_shipped.labels(SPOOL)
+        self._set_aside = counted.usage_set_aside.labels(SPOOL)
+        self._not_taken = counted.usage_not_taken.labels(SPOOL)
         self._lines_max = LINES_MAX
         state.mkdir(parents=True, exist_ok=True)
         self._cursor = self._load()
@@ -78,9 +86,11 @@ class AllocationShipper:
             return 0
         verdict = await self._send(session, lines)
         if verdict.is_divisible:
+            log.warning("allocations_refused_whole", why=verdict.why, lines=len(lines))
             self._lines_max = max(1, len(lines) // 2)
             return await self.step(session)
         if not verdict.is_settled:
+            self._not_taken.inc()
             log.warning("allocations_not_taken", why=verdict.why, lines=len(lines))
             return None
         await asyncio.to_thread(self._settle, lines, end, verdict)
@@ -123,9 +133,11 @@ class AllocationShipper:
 
     def _settle(self, lines: list[bytes], end: Place, verdict: Verdict) -> None:
         for at, why in verdict.refused:
-            log.error("allocation_refused", why=why[:200])
+            log.error("allocation_refused", why=why)
             self._keep_refused(lines[at], why)
         self._save(end)
+        self._shipped.inc(len(lines))
+        self._set_aside.inc(len(verdict.refused))
         # The writer recovers from its newest segments: those stay.
         for path in list_segments(self._spool)[:-SEGMENTS_RECOVERED]:
             if segment_number(path) < end[0]:

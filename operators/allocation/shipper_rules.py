@@ -8,6 +8,7 @@ import orjson
 
 # The ingest says of the request as a whole that it can never be taken.
 _HOPELESS = frozenset({400, 413, 422})
+DETAIL_LENGTH_MAX = 300
 _COUNTED = frozenset({"accepted", "duplicate"})
 
 
@@ -26,12 +27,24 @@ class Verdict:
 
 def decide_verdict(status: int, body: bytes, sent: int) -> Verdict:
     """Read the answer to `sent` lines. Anything that is not clearly an answer to each of them settles none."""
-    why = f"answered {status}"
+    if status == 200:
+        return _read_results(body, sent)
+    why = _describe(status, body)
     if status in _HOPELESS:
         alone = sent == 1
         return Verdict(alone, not alone, why, ((0, why),) if alone else ())
-    if status != 200:
-        return Verdict(False, False, why)
+    return Verdict(False, False, why)
+
+
+def _describe(status: int, body: bytes) -> str:
+    try:
+        detail = orjson.loads(body)["detail"]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        detail = None
+    return f"answered {status}: {detail[:DETAIL_LENGTH_MAX]}" if type(detail) is str else f"answered {status}"
+
+
+def _read_results(body: bytes, sent: int) -> Verdict:
     try:
         items = [(str(item["result"]), item.get("reason") or "") for item in orjson.loads(body)["results"]]
     except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):

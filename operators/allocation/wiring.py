@@ -10,13 +10,11 @@ from operators.allocation.reconcile import (
     node_of_pod,
     run_ledger,
 )
-from operators.allocation.shipper import AllocationShipper
+from operators.allocation.shipper import SPOOL, AllocationShipper
 from operators.allocation.views import LABEL_TENANT
 from operators.lib.controller import Controller
 from operators.lib.manager import Manager
 from operators.lib.objects import NODES, PODS, ObjectKey
-
-SPOOL = "allocation"
 
 
 def setup(manager: Manager) -> None:
@@ -41,5 +39,6 @@ def setup(manager: Manager) -> None:
             settings.ingest_url,
             settings.read_ingest_key,
             lambda: ledger.durable,
+            manager.world.client.metrics,
         )
         manager.add_runnable("allocation-shipper", shipper.run)

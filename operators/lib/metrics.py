@@ -39,6 +39,18 @@ class Metrics:
             ["resource", "reason"],
             registry=self.registry,
         )
+        self.usage_shipped = Counter(
+            "rempart_operator_usage_shipped", "Lines of a usage spool that the control plane settled.", ["spool"],
+            registry=self.registry,
+        )  # fmt: skip
+        self.usage_set_aside = Counter(
+            "rempart_operator_usage_set_aside", "Of them, lines that it refused: somebody must look.", ["spool"],
+            registry=self.registry,
+        )  # fmt: skip
+        self.usage_not_taken = Counter(
+            "rempart_operator_usage_not_taken", "Batches that have to be sent again.", ["spool"],
+            registry=self.registry,
+        )  # fmt: skip
         self.is_leader = Gauge(
             "rempart_operator_leader", "1 while this process leads.", registry=self.registry
         )

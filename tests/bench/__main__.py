@@ -130,9 +130,26 @@ def _demo(result: Mapping[str, Any]) -> Rows:
     return [("demo wall time", f"{result['wall_seconds']} s ({source})")]
 
 
+def _metering(result: Mapping[str, Any]) -> Rows:
+    rows = [
+        (
+            f"usage events, {name.replace('_', ' ')}",
+            (
+                f"{each['events_per_second']}/s, {each['bare_limit_ratio']} of COPY's rate in this run, CPU an event"
+                f" {each['writer_cpu_us']} µs ours + {each['postgres_cpu_us']} µs PostgreSQL"
+            ),
+        )
+        for name, each in result["figures"].items()
+    ]
+    visible = result["commit_to_visible"]["ms"]
+    rows.append(("an event's commit to visible", f"p50 {visible['p50']} ms, p99 {visible['p99']} ms"))
+    return rows
+
+
 BENCHES: Mapping[str, Bench] = {
     "placement": Bench(("tests.bench.bench_placement",), "pure decisions over 4,500 nodes", _placement),
     "api": Bench(("tests.bench.bench_api",), "REST beside bare FastAPI", _api),
+    "metering": Bench(("tests.bench.bench_metering",), "usage events into the store", _metering),
     "wake": Bench(("tests.bench.bench_wake",), "demand to pod, simulated nodes", _wake),
     "claims": Bench(("tests.bench.bench_claims",), "200 claims zero to Ready, simulated nodes", _claims),
     "gateway": Bench(

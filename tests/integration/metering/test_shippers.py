@@ -16,6 +16,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from fastapi.testclient import TestClient
 
@@ -139,10 +140,18 @@ class TestKills:
     ) -> None:
         spool = Spool(rig.folder / "spool", segment_bytes_max=SEGMENT_BYTES)
         events = [call_of(caller, output_tokens=n % 7) for n in range(2_000)]
-        bad = call_of(caller, output_tokens=-1)
+        # The last two make the door refuse their whole batch: the good ones around them must not wait for it.
+        poison = [
+            call_of(caller, output_tokens=-1),
+            {**call_of(caller), "time": "0001-01-01T00:00:00+14:00"},
+            call_of(caller, model="a\x00b"),
+        ]
         for start in range(0, len(events), 100):
             spool.append(events[start : start + 100])
-        spool.append([bad])
+            if start % 500 == 0:
+                spool.append(poison)
+                with spool.path(spool.segments()[-1]).open("ab") as torn:
+                    torn.write(b'{"no":"json"\n')
         spool.close()
         tenant_id = TenantId.parse(caller.organization_id)
         day = Period(_hour() - timedelta(hours=3), _hour() + timedelta(hours=3))
@@ -158,7 +167,17 @@ class TestKills:
         )
         tokens = sum(n % 7 for n in range(2_000))
         assert counted() == {"requests": 2_000, "input_tokens": 24_000, "output_tokens": tokens}
-        assert bad["id"] in refused.read_text()
+        reasons: dict[str, set[str]] = {}
+        for kept in map(orjson.loads, refused.read_bytes().splitlines()):
+            line = kept["line"]
+            name = line if "no" in line[:5] else orjson.loads(line)["id"]
+            reasons.setdefault(name, set()).add(kept["reason"])
+        assert reasons == {
+            poison[0]["id"]: {"rejected: data.output_tokens must lie between 0 and 1000000000."},
+            poison[1]["id"]: {"rejected: time must be an RFC 3339 time with its offset."},
+            poison[2]["id"]: {"answered 422: A text must not hold the character U+0000."},
+            '{"no":"json"': {"answered 422: The body is not valid JSON."},
+        }
         assert len(list((rig.folder / "spool").glob("*.jsonl"))) == 1, (
             "shipped segments are gone but the last"
         )
@@ -177,6 +196,8 @@ class TestKills:
                 beats = [opened + timedelta(seconds=30 * n) for n in range(1, 100)]
                 lines = [gpu_event(*ids, "open", opened, opened, pod=pod, gpu=gpu)]
                 lines += [gpu_event(*ids, "beat", opened, at, pod=pod, gpu=gpu) for at in beats]
+                # The door refuses every batch that this one is in.
+                lines.insert(20, gpu_event(*ids, "beat", opened, opened, pod=f"{pod}\x00", gpu=gpu))
                 spool.append([*lines, gpu_event(*ids, "close", opened, end, pod=pod, gpu=gpu)])
         tenant_id = TenantId.parse(caller.organization_id)
         day = Period(_hour() - timedelta(hours=3), _hour() + timedelta(hours=3))
@@ -192,6 +213,9 @@ class TestKills:
 
         ship_over_kills(rig, "allocation", lambda: seconds() == expected, seed=12)
         assert seconds() == expected
+        refused = (rig.folder / "state" / "allocation-refused.jsonl").read_text()
+        assert all(f"pod-{gpu}\\\\u0000" in refused for gpu in range(8))
+        assert refused.count("U+0000") == refused.count("\n")
         with database.system() as uow:
             assert service.find_damage(uow) is None
             assert service.find_drift(uow, tenant_id, day) is None

@@ -46,3 +46,11 @@ class TestSettled:
         alone = decide_next(status, b"", 1)
         assert (alone.step, len(alone.aside)) == (Step.ADVANCE, 1)
         assert decide_verdict(status, b"", 1).is_settled
+
+    def test_the_door_s_own_words_are_kept_with_what_is_set_aside(self) -> None:
+        body = orjson.dumps({"detail": "Not this one."})
+        assert decide_next(422, body, 1).aside == ((0, "answered 422: Not this one."),)
+        assert decide_verdict(422, body, 1).refused == ((0, "answered 422: Not this one."),)
+        for other in (b"<html>", b"[]", b'{"detail": 3}'):
+            assert decide_next(422, other, 1).aside == decide_verdict(422, other, 1).refused
+            assert decide_next(422, other, 1).aside == ((0, "answered 422"),)

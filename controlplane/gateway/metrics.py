@@ -1,0 +1,27 @@
+"""What the gateway process counts, for Prometheus: one registry a process, read at /metrics of its inner port."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+
+class Metrics:
+    """Counters of one process; a test makes its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.usage_shipped = Counter(
+            "rempart_gateway_usage_shipped", "Usage events that the ingest settled.", registry=self.registry
+        )
+        self.usage_set_aside = Counter(
+            "rempart_gateway_usage_set_aside", "Of them, events that it refused: somebody must look.",
+            registry=self.registry,
+        )  # fmt: skip
+        self.usage_not_taken = Counter(
+            "rempart_gateway_usage_not_taken", "Batches of usage that have to be sent again.",
+            registry=self.registry,
+        )  # fmt: skip
+        self.is_redis_connected = Gauge(
+            "rempart_gateway_redis_connected", "1 while snapshots and budgets are followed.",
+            registry=self.registry,
+        )  # fmt: skip
