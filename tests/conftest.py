@@ -14,6 +14,7 @@ pytest_plugins = [
         "tests.fixtures.kubernetes",
         "tests.fixtures.api",
         "tests.fixtures.browser",
+        "tests.fixtures.verapdf",
     )
     if find_spec(name) is not None
 ]
