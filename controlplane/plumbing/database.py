@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from typing import cast
 
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine, create_engine, func, select, text
 from sqlalchemy.orm import Session
 
 from controlplane.kernel.events import DomainEvent
@@ -24,6 +25,8 @@ from controlplane.plumbing.settings import Settings
 STATEMENT_TIMEOUT_MS = 15_000
 LOCK_TIMEOUT_MS = 5_000
 IDLE_TRANSACTION_TIMEOUT_MS = 30_000
+# A server that vanished without a word (power, network) is noticed after this, not after the kernel's quarter hour.
+SILENCE_TIMEOUT_MS = 20_000
 
 
 @dataclass(slots=True)
@@ -51,6 +54,11 @@ class UnitOfWork:
         return self.tenant_id
 
 
+def read_clock(uow: UnitOfWork) -> datetime:
+    """PostgreSQL's own clock, now: one clock for all workers, never the simulated one."""
+    return cast(datetime, uow.session.execute(select(func.clock_timestamp())).scalar_one())
+
+
 def make_engine(url: str, pool_size: int) -> Engine:
     options = (
         f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout={LOCK_TIMEOUT_MS}"
@@ -62,7 +70,7 @@ def make_engine(url: str, pool_size: int) -> Engine:
         max_overflow=pool_size,
         pool_pre_ping=True,
         pool_timeout=10,
-        connect_args={"options": options, "connect_timeout": 5},
+        connect_args={"options": options, "connect_timeout": 5, "tcp_user_timeout": SILENCE_TIMEOUT_MS},
     )
 
 

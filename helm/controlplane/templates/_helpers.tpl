@@ -34,6 +34,7 @@ api:
   secrets: [REMPART_DATABASE_URL, REMPART_SYSTEM_DATABASE_URL, REDIS_URL, REMPART_KEY_PEPPER]
   cluster: true
   port: 8080
+  ready: /readyz
   # Five seconds until no door sends calls here, 25 for those that run.
   stopSeconds: 40
 worker:
@@ -52,6 +53,15 @@ watcher:
   secrets: [REMPART_SYSTEM_DATABASE_URL, REDIS_URL]
   cluster: true
   stopSeconds: 30
+{{- if .Values.portal.enabled }}
+portal:
+  # It knows the API and no database.
+  secrets: [REDIS_URL, REMPART_KEY_PEPPER]
+  cluster: false
+  port: 8084
+  ready: /healthz
+  stopSeconds: 30
+{{- end }}
 {{- end -}}
 
 {{- define "rempart-controlplane.secretEnvironment" -}}

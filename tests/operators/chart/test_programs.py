@@ -122,11 +122,11 @@ class Running:
         assert code == 0 or (code == -signal.SIGTERM and "Application shutdown complete" in said), said
 
 
-def answers(port: int) -> Callable[[int, str], bool]:
+def answers(port: int, *paths: str) -> Callable[[int, str], bool]:
     def is_ready(pid: int, said: str) -> bool:
         del pid, said
         try:
-            return probes.answers_http(port, "/healthz") and probes.answers_http(port, "/readyz")
+            return all(probes.answers_http(port, path) for path in paths)
         except OSError:
             return False
 
@@ -143,12 +143,13 @@ def test_every_program_runs_on_what_its_pod_gives_it(
         "REDIS_URL": redis_url,
         "REMPART_KEY_PEPPER": "5c" * 32,
     }
-    port = free_port()
+    port, portal_port = free_port(), free_port()
     files = {
         "/etc/rempart/keys/admin": str(tmp_path / "admin"),
         "/etc/rempart/keys/producer": str(tmp_path / "producer"),
         "/etc/rempart/cell/kubeconfig": str(kubernetes_api.kubeconfigs["rempart-controlplane"]),
         "8080": str(port),
+        "8084": str(portal_port),
         # Here every interface would be more than this machine's own.
         "0.0.0.0": "127.0.0.1",
     }
@@ -161,7 +162,8 @@ def test_every_program_runs_on_what_its_pod_gives_it(
         pods["migrate"].run()
     assert [pods["seed"].run().split()[-2:] for _ in range(2)] == [["registered", "now."], ["is", "known."]]
     signs = {
-        "api": answers(port),
+        "api": answers(port, "/healthz", "/readyz"),
+        "portal": answers(portal_port, "/healthz"),
         "worker": probes.is_connected,
         "beat": probes.says("beat_started"),
         "relay": probes.says("relay_listening"),

@@ -3,6 +3,7 @@
 import re
 from importlib.util import find_spec
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -187,7 +188,7 @@ def test_names_stay_within_bounds_for_the_longest_release(helm: Helm) -> None:
 class TestControlPlane:
     def test_each_program_reads_the_secret_settings_that_the_contract_gives_it(self, helm: Helm) -> None:
         found = workloads(helm.objects("controlplane", FULL["controlplane"]))
-        assert set(found) == {"api", "worker", "beat", "relay", "watcher", "migrate", "seed"}
+        assert set(found) == {"api", "worker", "beat", "relay", "watcher", "portal", "migrate", "seed"}
         for variable in SECRET_SETTINGS:
             readers = {
                 name
@@ -225,6 +226,41 @@ class TestControlPlane:
             weights.append(int(notes["helm.sh/hook-weight"]))
         assert weights == sorted(set(weights))
         assert "seed" not in workloads(helm.objects("controlplane", REQUIRED["controlplane"]))
+
+    def test_the_portal_reaches_the_api_the_gateway_and_redis_and_no_database(self, helm: Helm) -> None:
+        rendered = helm.objects("controlplane", FULL["controlplane"])
+        portal, api = (workloads(rendered)[name] for name in ("portal", "api"))
+        told = environment_of(containers_of(portal)[0])
+        services = {each["metadata"]["name"]: each for each in of_kind(rendered, "Service")}
+        service = services[urlsplit(told["REMPART_API_URL"]).hostname]
+        assert service["spec"]["selector"] == api["spec"]["selector"]["matchLabels"]
+        assert urlsplit(told["REMPART_API_URL"]).port == service["spec"]["ports"][0]["port"]
+        assert told["REMPART_GATEWAY_URL"] == "http://eu-1-gateway.edge"
+        assert not [name for name in told if "DATABASE_URL" in name]
+        labels = portal["spec"]["template"]["metadata"]["labels"]
+        mine = [
+            policy
+            for policy in of_kind(rendered, "NetworkPolicy")
+            if is_selected(policy["spec"]["podSelector"], labels)
+        ]
+        assert egress_ports(mine) == {53, 6379, "http", 443}
+
+    def test_each_named_host_gets_an_ingress_with_tls_to_its_service(self, helm: Helm) -> None:
+        assert not of_kind(helm.objects("controlplane", REQUIRED["controlplane"]), "Ingress")
+        rendered = helm.objects("controlplane", FULL["controlplane"])
+        services = {each["metadata"]["name"] for each in of_kind(rendered, "Service")}
+        found = {}
+        for ingress in of_kind(rendered, "Ingress"):
+            (rule,) = ingress["spec"]["rules"]
+            (path,) = rule["http"]["paths"]
+            found[rule["host"]] = path["backend"]["service"]["name"]
+            assert ingress["spec"]["tls"] == [{"hosts": [rule["host"]], "secretName": "rempart-tls"}]
+        assert found == {"api.example": f"{RELEASE}-api", "console.example": f"{RELEASE}-portal"}
+        assert set(found.values()) <= services
+
+    def test_the_portal_can_be_left_out(self, helm: Helm) -> None:
+        values = {**REQUIRED["controlplane"], "portal": {"enabled": False}}
+        assert "portal" not in helm.template("controlplane", values)
 
     def test_only_the_worker_asks_outside_and_only_when_told_where(self, helm: Helm) -> None:
         assert 8443 not in egress_ports(helm.objects("controlplane", REQUIRED["controlplane"]))
@@ -286,7 +322,7 @@ class TestProducers:
         assert 8080 not in egress_ports(rendered)
 
 
-def egress_ports(objects: list[Object]) -> set[int]:
+def egress_ports(objects: list[Object]) -> set[int | str]:
     return {
         port["port"]
         for policy in of_kind(objects, "NetworkPolicy")

@@ -56,11 +56,31 @@ BAD = [
         "k",
         "is registered together with existingSecrets.adminKey",
     ),
+    (
+        "controlplane",
+        "ingress.apiHost",
+        "https://api.example",
+        "at '/ingress/apiHost': 'https://api.example' does",
+    ),
+    (
+        "controlplane",
+        "ingress.apiHost",
+        "api.example",
+        "ingress.tlsSecret: name the Secret with the certificate",
+    ),
+    (
+        "controlplane",
+        "",
+        {"portal": {"enabled": False}, "ingress": {"portalHost": "c.example", "tlsSecret": "t"}},
+        "ingress.portalHost leads nowhere: portal.enabled is false.",
+    ),
 ]
 
 
 def changed(chart: str, path: str, value: Any) -> dict[str, Any]:
     result = copy.deepcopy(REQUIRED[chart])
+    if not path:
+        return result | dict(value)
     *parents, last = path.split(".")
     node = result
     for parent in parents:

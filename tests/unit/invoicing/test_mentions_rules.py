@@ -11,7 +11,19 @@ import pytest
 from controlplane.invoicing.domain import Allowance, Invoice, InvoiceKind, Note
 from controlplane.invoicing.mentions_rules import DEBITS_TEXT, MENTIONS, missing_mentions
 from controlplane.invoicing.seller_data import DEMO_SELLER
-from tests.fixtures.invoices import BERLIN, PALAISEAU, REUNION, ZURICH, credited, drafted, issued
+from tests.fixtures.invoices import (
+    BERLIN,
+    PALAISEAU,
+    REUNION,
+    ZURICH,
+    after_deposit,
+    credited,
+    deposit,
+    drafted,
+    issued,
+    numbered,
+    rated_line,
+)
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
@@ -26,6 +38,10 @@ def without_note(invoice: Invoice, subject: str) -> dict[str, Any]:
 
 GOOD = issued(PALAISEAU)
 GERMAN = issued(BERLIN)
+DEPOSIT = deposit()
+AFTER_DEPOSIT = numbered(
+    after_deposit(PALAISEAU, DEPOSIT, 500, rated_line(quantity="100", price="1", base="1"))
+)
 assert GOOD.buyer
 assert GOOD.vat
 assert GERMAN.vat
@@ -52,6 +68,7 @@ LACKING: dict[str, Invoice] = {
     "late-penalties": replace(GOOD, **without_note(GOOD, "PMD")),
     "recovery-indemnity": replace(GOOD, **without_note(GOOD, "PMT")),
     "original-reference": replace(credited(GOOD), preceding=None),
+    "deposit-reference": replace(AFTER_DEPOSIT, deposits=()),
     "buyer-electronic-address": replace(GOOD, buyer=replace(GOOD.buyer, electronic_address="")),
     "seller-electronic-address": replace(GOOD, **seller(electronic_address="999999999")),
 }
@@ -67,7 +84,9 @@ def test_every_mention_has_an_invoice_that_lacks_it() -> None:
     assert {row.id for row in MENTIONS} == {*LACKING, "service-date"}
 
 
-@pytest.mark.parametrize("invoice", [GOOD, GERMAN, issued(REUNION), issued(ZURICH), credited(GOOD)])
+@pytest.mark.parametrize(
+    "invoice", [GOOD, GERMAN, issued(REUNION), issued(ZURICH), credited(GOOD), DEPOSIT, AFTER_DEPOSIT]
+)
 def test_a_complete_invoice_lacks_nothing(invoice: Invoice) -> None:
     assert missing_mentions(invoice, is_numbered=True) == ()
 
