@@ -1,4 +1,4 @@
-"""`python -m infra.components {preview,up,refresh,destroy} plan.yaml`: install a plan on a cluster, or take it away.
+"""`python -m infra.components {preview,up,refresh,destroy,unlock} plan.yaml`: install a plan on a cluster, or take it away.
 
 Reads KUBECONFIG, PULUMI_CONFIG_PASSPHRASE, and PATH for helm and kubectl. Exit codes: 0 done, 1 failed, 2 no plan.
 """
@@ -42,7 +42,7 @@ def open_installation(plan: Plan, folder: Path, passphrase: str, stack: str = "p
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m infra.components", description=__doc__)
-    parser.add_argument("command", choices=["preview", "up", "refresh", "destroy"])
+    parser.add_argument("command", choices=["preview", "up", "refresh", "destroy", "unlock"])
     parser.add_argument("plan", type=Path)
     parser.add_argument(
         "--state", type=Path, default=Path("build/installation"), help="where the state stands"

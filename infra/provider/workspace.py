@@ -84,6 +84,10 @@ class OpenStack:
             self._run(lambda watch: self.stack.destroy(on_event=watch, on_output=self.say, color="never"))
         )
 
+    def unlock(self) -> None:
+        """Take away the lock that a killed run left. Only for who knows that no other run goes on."""
+        self._run(lambda _: self.stack.cancel())
+
     def _run(self, run: Callable[[Callable[[EngineEvent], None]], R]) -> R:
         faults: list[str] = []
 
@@ -94,9 +98,13 @@ class OpenStack:
 
         try:
             return run(watch)
+        except automation.ConcurrentUpdateError as error:
+            raise RunFailed(
+                "Another run holds this stack. If you know that it was killed, take its lock away with `unlock`."
+            ) from error
         except automation.CommandError as error:
             told = [fault for fault in dict.fromkeys(faults) if fault and not _SUMMARY.fullmatch(fault)]
-            raise RunFailed("\n".join(told) or _readable(str(error))) from error
+            raise RunFailed("\n".join(told) or _complaint(error)) from error
 
 
 def open_stack(
@@ -136,7 +144,7 @@ def open_stack(
     try:
         opened = automation.create_or_select_stack(stack, project_name=project, program=program, opts=options)
     except automation.CommandError as error:
-        raise RunFailed(_readable(str(error))) from error
+        raise RunFailed(_complaint(error)) from error
     _name_stack(opened)
     return OpenStack(opened, say)
 
@@ -172,6 +180,11 @@ def _outcome(result: object, outputs: Mapping[str, object] | None = None) -> Out
         outputs or {},
         str(getattr(result, "stdout", "")),
     )
+
+
+def _complaint(error: automation.CommandError) -> str:
+    """What the engine wrote when it told of nothing by events: its standard error, which the SDK wraps."""
+    return _readable(str(error).rpartition("stderr:")[2])
 
 
 def _readable(text: str) -> str:

@@ -19,6 +19,7 @@ from tests.integration.deployments.fleet import MODEL
 from tests.integration.provider.tenant import PASSPHRASE, Tenant, state_texts
 
 TOKEN, NEW_TOKEN = "hf-first-value-0001", "hf-second-value-0002"
+GREETING = "greeting-from-a-secret-0003"
 WAIT_SECONDS = 60
 KINDS = ("project", "token", "service", "service-ready", "key")
 
@@ -41,7 +42,13 @@ def program(wish: Declared) -> Program:
             "service",
             name="assistant",
             project_id=project.id,
-            definition=inference(MODEL, replicas_max=wish.replicas_max, secret_env={"TOKEN": secret.name}),
+            definition=inference(
+                MODEL,
+                replicas_max=wish.replicas_max,
+                # Not where a secret belongs; in the state it is none the less encrypted.
+                env={"GREETING": pulumi.Output.secret(GREETING)},
+                secret_env={"TOKEN": secret.name},
+            ),
             triggers=[secret.version],
             wait_seconds=WAIT_SECONDS,
         )
@@ -113,7 +120,10 @@ def test_up_makes_what_is_declared(story: Story) -> None:
     assert story.runs["up"].counts == {"create": len(KINDS) + 1}, "the stack itself counts too"
     now = story.seen["up"]
     assert now["project"]["name"] == "life"
-    assert now["definition"]["env"] == [{"key": "TOKEN", "value": None, "secret": "token"}]
+    assert now["definition"]["env"] == [
+        {"key": "GREETING", "value": GREETING, "secret": None},
+        {"key": "TOKEN", "value": None, "secret": "token"},
+    ]
     assert now["service"]["status"] == "HEALTHY", "wait_seconds waited until it was asleep and able to wake"
     assert [secret["name"] for secret in now["secrets"]] == ["token"]
 
@@ -180,7 +190,7 @@ def test_destroy_leaves_nothing(story: Story) -> None:
 
 def test_no_secret_is_in_the_state(story: Story) -> None:
     keys = {str(story.runs[run].outputs["key"]) for run in ("up", "change", "repair")}
-    secrets = {TOKEN, NEW_TOKEN, PASSPHRASE, story.tenant.key, *keys}
+    secrets = {TOKEN, NEW_TOKEN, GREETING, PASSPHRASE, story.tenant.key, *keys}
     texts = [*story.states["up"], *story.states["repair"], *state_texts(story.folder)]
     assert any("dynamic/rempart:Service" in text for text in texts), "the state was read"
     for secret in secrets:

@@ -103,5 +103,13 @@ def test_whole_numbers_survive_the_engines_protocol(value: Any) -> None:
     assert not is_unknown(there_and_back)
 
 
+def test_the_order_of_a_mapping_does_not_matter() -> None:
+    there, back = (
+        {"b": {"y": 1, "x": [{"d": 1, "c": 2}]}, "a": 1},
+        {"a": 1, "b": {"x": [{"c": 2, "d": 1}], "y": 1}},
+    )
+    assert repr(clean(there)) == repr(clean(back)), "the same to the byte"
+
+
 def test_the_serialised_provider_is_no_property() -> None:
     assert clean({"__provider": "gASV", "n": 2.0, "none": None, "half": 0.5}) == {"n": 2, "half": 0.5}

@@ -13,6 +13,8 @@ from infra.local.build import artefact_folder
 from infra.local.versions import PULUMI, SOURCES
 from infra.provider.engine import LAUNCHER, PYTHON_VARIABLE, EngineMissing, find_engine
 
+REPOSITORY = Path(__file__).resolve().parents[3]
+
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -56,7 +58,7 @@ def test_the_built_engine_is_laid_out_as_the_sdk_and_the_engine_look_for_it() ->
     assert sorted(path.name for path in folder.iterdir()) == sorted(["bin", "build.json", "pulumi", LAUNCHER])
 
 
-def test_the_launcher_runs_the_programs_own_python(cache: Path) -> None:
+def test_the_launcher_serves_with_the_programs_python_until_the_engine_ends(cache: Path) -> None:
     folder = artefact_folder(PULUMI)
     program(folder / "pulumi")
     (folder / "build.json").write_text("{}\n")
@@ -65,12 +67,18 @@ def test_the_launcher_runs_the_programs_own_python(cache: Path) -> None:
     lost = subprocess.run(command, capture_output=True, text=True, env={}, check=False)
     assert lost.returncode != 0
     assert PYTHON_VARIABLE in lost.stderr
-    # A host that is given no engine serves until its input ends: that it announced its port is enough.
-    environment = {PYTHON_VARIABLE: sys.executable, "PATH": os.environ["PATH"]}
-    host = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True)
+    # A parent between us and the host stands for the engine: it shows the port, and then it is killed.
+    environment = {PYTHON_VARIABLE: sys.executable, "PYTHONPATH": str(REPOSITORY), "PATH": os.environ["PATH"]}
+    engine = subprocess.Popen(
+        [sys.executable, "-c", f"import subprocess; subprocess.run({command!r})"],
+        stdout=subprocess.PIPE,
+        env=environment,
+        text=True,
+    )
     try:
-        assert host.stdout is not None
-        assert 0 < int(host.stdout.readline()) < 65_536
+        assert engine.stdout is not None
+        assert 0 < int(engine.stdout.readline()) < 65_536
     finally:
-        host.terminate()
-        host.wait(timeout=10)
+        engine.kill()
+        engine.wait(timeout=10)
+    assert engine.stdout.read() == "", "the pipe closes when its last holder, the host, has ended"
