@@ -9,11 +9,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# Test files run side by side; each worker starts a PostgreSQL, a Redis and a Kubernetes of its own (1 GiB).
+WORKERS ?= 2
 LOCKS := requirements.lock requirements-bare.lock
 # One stamp for each content of the locks: another content is another stamp, and so another installation.
 STAMP := $(VENV)/.installed-$(shell cat $(LOCKS) | cksum | tr ' ' '-')
 
-.PHONY: help setup build up down status logs demo test test-fast lint format types imports golden bench presubmit clean
+.PHONY: help setup build up down status logs demo test test-fast lint format types imports golden bench screenshots presubmit clean
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -36,7 +38,7 @@ $(STAMP): $(LOCKS)
 	@rm -f $(VENV)/.installed-*
 	@touch $@
 
-build: setup  ## build Kubernetes, etcd and KWOK from pinned sources, once, into the user's cache
+build: setup  ## build Kubernetes, etcd, KWOK and Pulumi from pinned sources, once, into the user's cache
 	@$(BIN)/python -m infra.local build
 
 up: build  ## start the local stack; ONLY=infra starts a part of it
@@ -51,12 +53,12 @@ status: setup  ## what of the local stack runs
 logs: setup  ## all logs as one, as they are written; NAME=api shows one program's
 	@$(BIN)/python -m infra.local logs --follow $(NAME)
 
-demo: build  ## tell the whole story on a stack of its own, unattended
-	@$(BIN)/python -m infra.local demo
+demo: build  ## tell the whole story on a stack of its own, unattended; KEEP=1 leaves it running
+	@$(BIN)/python -m infra.demo $(if $(KEEP),--keep)
 
-test: setup  ## every test, on real servers that it starts itself
+test: setup  ## every test, on real servers that it starts itself; WORKERS=1 runs one after the other
 	@$(BIN)/python -m infra.local build --tests
-	@$(BIN)/python -m pytest tests
+	@$(BIN)/python -m pytest tests -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-fast: setup  ## the tests that start no server
 	@$(BIN)/python -m pytest tests/unit
@@ -80,6 +82,9 @@ golden: setup  ## write the golden files anew; their diff is reviewed as a contr
 
 bench: build  ## measure; figures are printed and kept as JSON under build/bench; NAMES="api wake" chooses
 	@$(BIN)/python -m tests.bench $(NAMES)
+
+screenshots: build  ## take the portal's pictures for docs/tenants anew, in Debian's Chromium on a stack of their own
+	@$(BIN)/python -m infra.demo.pictures
 
 presubmit: lint types imports test  ## what is checked before a change is taken
 

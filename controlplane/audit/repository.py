@@ -15,17 +15,21 @@ from controlplane.plumbing.database import UnitOfWork
 
 def lock_head(uow: UnitOfWork, chain: str, tenant_id: TenantId | None) -> AuditHeadRow:
     """Return the chain's end, locked until this transaction ends; a first record creates it."""
-    uow.session.execute(
-        insert(AuditHeadRow)
-        .values(chain=chain, tenant_id=tenant_id, sequence=0, hash=GENESIS_HASH)
-        .on_conflict_do_nothing()
-    )
-    return uow.session.scalars(
+    locked = (
         select(AuditHeadRow)
         .where(AuditHeadRow.chain == chain)
         .with_for_update()
         .execution_options(populate_existing=True)
-    ).one()
+    )
+    head = uow.session.scalars(locked).one_or_none()
+    if head is None:
+        uow.session.execute(
+            insert(AuditHeadRow)
+            .values(chain=chain, tenant_id=tenant_id, sequence=0, hash=GENESIS_HASH)
+            .on_conflict_do_nothing()
+        )
+        head = uow.session.scalars(locked).one()
+    return head
 
 
 def list_records(uow: UnitOfWork, chain: str, *, after: int, limit: int) -> Sequence[AuditRecord]:

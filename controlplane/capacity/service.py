@@ -17,6 +17,7 @@ from controlplane.kernel.ids import CellId, DatacenterId, LegalEntityId, NodePoo
 from controlplane.kernel.jurisdiction import Country
 from controlplane.plumbing.database import UnitOfWork
 from controlplane.plumbing.versions import check_version
+from controlplane.sovereignty import service_facts
 from controlplane.sovereignty.domain import SiteFacts
 
 
@@ -34,11 +35,16 @@ def create_datacenter(
     pue_milli: int,
     cells: tuple[str, ...],
 ) -> Datacenter:
-    """Register a site with its cells. Errors: InvalidInput for an unknown country, Conflict for a taken name."""
+    """Register a site with its cells.
+
+    Errors: InvalidInput for an unknown country or legal entity, Conflict for a taken name.
+    """
     try:
         Country(country)
     except ValueError as err:
         raise InvalidInput(f"{err}.") from err
+    service_facts.require_legal_entity(uow, operator_entity_id, "operator_entity_id")
+    service_facts.require_legal_entity(uow, owner_entity_id, "owner_entity_id")
     if repository.find_datacenter_row(uow, code) is not None:
         raise Conflict(f"A datacenter with the code '{code}' exists already.")
     for cell in cells:

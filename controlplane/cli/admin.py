@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
-from controlplane.cli import admin_billing, admin_law, admin_sites, audit
+from controlplane.cli import (
+    admin_billing,
+    admin_law,
+    admin_ledger,
+    admin_payments,
+    admin_prices,
+    admin_sites,
+    admin_usage,
+    audit,
+)
 from controlplane.cli.config import connect
 from controlplane.cli.output import Format, OutputOption, show_list, show_one
 
@@ -21,8 +30,16 @@ app.add_typer(admin_law.entities, name="entities", help="Legal entities.")
 app.add_typer(admin_law.holdings, name="holdings", help="Who holds what of whom.")
 app.add_typer(admin_law.certifications, name="certifications", help="Certificates of entities and sites.")
 app.add_typer(admin_billing.invoices, name="invoices", help="Closing months, issuing and crediting.")
-app.add_typer(admin_billing.fec, name="fec", help="The books for the tax office.")
-app.add_typer(admin_billing.prices, name="prices", help="What is sold, and for how much.")
+app.add_typer(admin_billing.seller, name="seller", help="Who sells.")
+app.add_typer(admin_billing.vat_checks, name="vat-checks", help="What VIES says of VAT numbers.")
+app.add_typer(admin_payments.payments, name="payments", help="Money that arrived, and what it settles.")
+app.add_typer(admin_ledger.ledger, name="ledger", help="The books.")
+app.add_typer(admin_ledger.fec, name="fec", help="The books for the tax office.")
+app.add_typer(admin_prices.skus, name="skus", help="What is sold.")
+app.add_typer(admin_prices.prices, name="prices", help="For how much it is sold.")
+app.add_typer(admin_prices.plans, name="plans", help="Plans, and who has which.")
+app.add_typer(admin_prices.grants, name="credits", help="Credit that was given.")
+app.add_typer(admin_usage.usage, name="usage", help="What organizations use.")
 app.add_typer(clock, name="clock", help="The clock of a local installation.")
 app.add_typer(
     audit.make_app(lambda client: client.platform_audit_events),

@@ -1,4 +1,4 @@
-"""`rempart admin invoices`, `fec`, `prices`: billing for the platform operator."""
+"""`rempart admin invoices`, `seller`, `vat-checks`: billing for the platform operator."""
 
 from __future__ import annotations
 
@@ -8,25 +8,16 @@ from typing import Annotated
 import typer
 
 from controlplane.cli.config import connect
+from controlplane.cli.definition import read_definition
 from controlplane.cli.errors import WrongUse
-from controlplane.cli.invoices import COLUMNS, InvoiceArgument, save
+from controlplane.cli.invoices import COLUMNS, InvoiceArgument, Kind, KindOption, PathArgument, save
 from controlplane.cli.output import Format, OutputOption, show_list, show_one
 
 invoices = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
-fec = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
-prices = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+seller = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+vat_checks = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 INVOICE_COLUMNS = (*COLUMNS, ("organization", "organization_id"))
-PRICE_COLUMNS = (
-    ("sku", "sku"),
-    ("book", "book"),
-    ("model", "model"),
-    ("for", "base_quantity"),
-    ("free", "free_quantity"),
-    ("tiers", "tiers"),
-    ("from", "valid_from"),
-    ("until", "valid_to"),
-)
 
 
 @invoices.command("list")
@@ -84,23 +75,85 @@ def create_credit_note(
         show_one(client.platform_invoices.credit_note(invoice, reason, lines or None), output)
 
 
-@fec.command("download")
-def download_fec(
-    year: Annotated[int, typer.Argument(min=2020, max=2100, help="Fiscal year.")],
-    path: Annotated[Path, typer.Argument(dir_okay=False, help="File to write.")],
+@invoices.command("retry")
+def retry_invoice(invoice: InvoiceArgument, output: OutputOption = Format.TABLE) -> None:
+    """Draft a held or failed invoice again from the facts of now, and issue it if that was asked for."""
+    with connect() as client:
+        show_one(client.platform_invoices.retry(invoice), output)
+
+
+@invoices.command("hold")
+def hold_invoice(
+    invoice: InvoiceArgument,
+    reason: Annotated[str, typer.Option(help="Why; 'retry' lets it go on.")],
     output: OutputOption = Format.TABLE,
 ) -> None:
-    """Write the accounting entries of a fiscal year as the tax office reads them (LPF A47 A-1)."""
+    """Hold a ready invoice: it is not issued until somebody retries it."""
     with connect() as client:
-        content = client.ledger.fec(year)
+        show_one(client.platform_invoices.hold(invoice, reason), output)
+
+
+@invoices.command("download")
+def download_invoice(
+    invoice: InvoiceArgument,
+    path: PathArgument,
+    kind: KindOption = Kind.PDF,
+    output: OutputOption = Format.TABLE,
+) -> None:
+    """Write any issued invoice to a file: the archived original, or the XML inside it."""
+    with connect() as client:
+        content = client.platform_invoices.download(invoice, kind.value)
     save(path, content, output)
 
 
-@prices.command("list")
-def list_prices(output: OutputOption = Format.TABLE) -> None:
-    """List all prices that were ever in force, newest first."""
+@invoices.command("deposit")
+def sell_deposit(
+    organization: Annotated[str, typer.Argument(help="Id of the organization.")],
+    net: Annotated[str, typer.Argument(help="Euros before VAT, such as 1000 or 99.50.")],
+    label: Annotated[str, typer.Option(help="What it is for; printed on the invoice.")],
+    output: OutputOption = Format.TABLE,
+) -> None:
+    """Sell prepaid credit: issue a deposit invoice. Once it is paid, later invoices deduct it."""
     with connect() as client:
-        show_list(client.prices.list(), PRICE_COLUMNS, output)
+        show_one(client.platform_invoices.sell_deposit(organization, net, label), output)
+
+
+@seller.command("get")
+def get_seller(output: OutputOption = Format.TABLE) -> None:
+    """Show who sells, as invoices print it."""
+    with connect() as client:
+        show_one(client.platform_invoices.seller()["seller"], output, name="siren")
+
+
+@seller.command("set")
+def set_seller(
+    file: Annotated[
+        Path, typer.Argument(dir_okay=False, exists=True, help="YAML or JSON, as 'seller get' prints it.")
+    ],
+    output: OutputOption = Format.TABLE,
+) -> None:
+    """Set who sells; what was issued before keeps what it says."""
+    facts = read_definition(file)
+    with connect() as client:
+        show_one(client.platform_invoices.set_seller(facts)["seller"], output, name="siren")
+
+
+@vat_checks.command("record")
+def record_vat_check(
+    organization: Annotated[str, typer.Argument(help="Id of the organization.")],
+    vat_id: Annotated[str, typer.Argument(help="VAT number that VIES was asked about.")],
+    status: Annotated[str, typer.Argument(help="What it said: VALID, INVALID or UNREACHABLE.")],
+    consultation: Annotated[str, typer.Option(help="Consultation number that VIES gave as proof.")] = "",
+    simulated: Annotated[bool, typer.Option("--simulated", help="No authority gave this answer.")] = False,
+    output: OutputOption = Format.TABLE,
+) -> None:
+    """Record what VIES said about a VAT number; invoices that wait for it go on."""
+    body = {
+        "organization_id": organization, "vat_id": vat_id, "status": status,
+        "consultation_number": consultation, "is_simulated": simulated,
+    }  # fmt: skip
+    with connect() as client:
+        show_one(client.platform_invoices.record_vat_check(body), output, name="vat_id")
 
 
 def _read_line(text: str) -> dict[str, object]:

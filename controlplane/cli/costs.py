@@ -35,6 +35,14 @@ COST_COLUMNS = (
     ("for", "price_base_quantity"),
     ("cents", "net_minor"),
 )
+CREDIT_COLUMNS = (
+    ("what", "label"),
+    ("kind", "kind"),
+    ("cents", "amount_minor"),
+    ("left", "left_minor"),
+    ("until", "expires_at"),
+    ("id", "id"),
+)
 BUDGET_COLUMNS = (("project", "project_id"), ("cents", "amount_minor"), ("hard", "is_hard"))
 GROUPS = "sku, project or service"
 GroupOption = Annotated[str | None, typer.Option(help=f"What `groups` sums by: {GROUPS}; else sku.")]
@@ -95,13 +103,27 @@ def preview_costs(
     output: OutputOption = Format.TABLE,
 ) -> None:
     """Show what the running month would cost by another plan or with other usage; changes nothing."""
-    dimensions = dict(_split(text) for text in dimension or ())
+    dimensions = dict(split_pair(text) for text in dimension or ())
     wished = [
         {"meter": meter, "quantity": quantity, "dimensions": dimensions}
-        for meter, quantity in map(_split, usage or ())
+        for meter, quantity in map(split_pair, usage or ())
     ]
     with connect() as client:
         _show_cost(client.costs.preview({"plan": plan, "usage": wished or None}, group_by=group_by), output)
+
+
+@costs.command("credits")
+def list_credits(output: OutputOption = Format.TABLE) -> None:
+    """List your credits and what is left of each."""
+    with connect() as client:
+        show_list(client.costs.credits(), CREDIT_COLUMNS, output)
+
+
+@costs.command("plan")
+def get_plan(output: OutputOption = Format.TABLE) -> None:
+    """Show your plan."""
+    with connect() as client:
+        show_one(client.costs.plan(), output, name="plan.code")
 
 
 @budgets.command("get")
@@ -156,7 +178,7 @@ def to_minor(text: str) -> int:
     return int(cents)
 
 
-def _split(text: str) -> tuple[str, str]:
+def split_pair(text: str) -> tuple[str, str]:
     name, found, value = text.partition("=")
     if not (name and found and value):
         raise WrongUse(f"'{text}' is not of the form NAME=VALUE.")

@@ -31,6 +31,12 @@ class Kind(StrEnum):
     XML = "xml"
 
 
+PathArgument = Annotated[Path, typer.Argument(dir_okay=False, help="File to write.")]
+KindOption = Annotated[
+    Kind, typer.Option("--format", help="pdf is the Factur-X original, xml the invoice inside it.")
+]
+
+
 @app.command("list")
 def list_invoices(output: OutputOption = Format.TABLE) -> None:
     """List your invoices and credit notes, newest first."""
@@ -48,16 +54,21 @@ def get_invoice(invoice: InvoiceArgument, output: OutputOption = Format.TABLE) -
 @app.command("download")
 def download_invoice(
     invoice: InvoiceArgument,
-    path: Annotated[Path, typer.Argument(dir_okay=False, help="File to write.")],
-    kind: Annotated[
-        Kind, typer.Option("--format", help="pdf is the Factur-X original, xml the invoice inside it.")
-    ] = Kind.PDF,
+    path: PathArgument,
+    kind: KindOption = Kind.PDF,
     output: OutputOption = Format.TABLE,
 ) -> None:
     """Write an issued invoice to a file: the archived original, or the XML inside it."""
     with connect() as client:
         content = client.invoices.download(invoice, kind.value)
     save(path, content, output)
+
+
+@app.command("status")
+def show_status(invoice: InvoiceArgument, output: OutputOption = Format.TABLE) -> None:
+    """Show where an invoice stands on its way to you: its profile and its life cycle."""
+    with connect() as client:
+        show_one(client.invoices.e_invoice(invoice), output, name="state")
 
 
 def save(path: Path, content: bytes, output: Format) -> None:

@@ -19,6 +19,7 @@ from controlplane.cli import (
     deployments,
     invoices,
     keys,
+    payments,
     projects,
     secrets,
     services,
@@ -53,6 +54,7 @@ app.command()(costs.usage)
 app.add_typer(costs.costs, name="costs", help="What the running month costs.")
 app.add_typer(costs.budgets, name="budgets", help="What a month may cost.")
 app.add_typer(invoices.app, name="invoices", help="What was billed.")
+app.add_typer(payments.app, name="payments", help="What was paid.")
 app.add_typer(
     audit.make_app(lambda client: client.audit_events),
     name="audit",

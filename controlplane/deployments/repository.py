@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy import Select, func, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
 
 from controlplane.deployments.definition_rules import load_plan
 from controlplane.deployments.domain import (
@@ -41,6 +42,18 @@ from controlplane.plumbing.database import UnitOfWork
 
 # A service has one live regional deployment, a second one while it moves, and rarely a third that ends.
 OPEN_PARTS_MAX = 50
+
+Named = TypeVar("Named", AppRow, SecretRow, ServiceRow)
+
+
+def add_unless_taken(uow: UnitOfWork, kind: type[Named], **values: Any) -> Named | None:
+    """Insert a row in one statement and return it; None when its name is taken.
+
+    A transaction that takes the name at the same moment is waited for.
+    """
+    return uow.session.scalars(
+        insert(kind).values(**values).on_conflict_do_nothing().returning(kind)
+    ).one_or_none()
 
 
 def find_app_row(
@@ -76,17 +89,24 @@ def find_service_by_name(
     ).one_or_none()
 
 
-def list_live_service_rows(
-    uow: UnitOfWork, tenant: TenantId, app_id: AppId | None = None
-) -> Sequence[ServiceRow]:
-    """Services that are neither deleted nor on their way out."""
-    query = select(ServiceRow).where(
-        ServiceRow.tenant_id == tenant,
-        ServiceRow.status.not_in([ServiceStatus.DELETED, ServiceStatus.DELETING]),
-    )
-    if app_id is not None:
-        query = query.where(ServiceRow.app_id == app_id)
-    return uow.session.scalars(query.order_by(ServiceRow.id)).all()
+# Neither deleted nor on its way out.
+_IS_LIVE = ServiceRow.status.not_in([ServiceStatus.DELETED, ServiceStatus.DELETING])
+
+
+def count_live_services(uow: UnitOfWork, tenant: TenantId) -> int:
+    return uow.session.execute(
+        select(func.count()).select_from(ServiceRow).where(ServiceRow.tenant_id == tenant, _IS_LIVE)
+    ).scalar_one()
+
+
+def list_live_names(uow: UnitOfWork, tenant: TenantId, app_id: AppId, limit: int) -> Sequence[str]:
+    """Names of the first live services of an app."""
+    return uow.session.scalars(
+        select(ServiceRow.name)
+        .where(ServiceRow.tenant_id == tenant, ServiceRow.app_id == app_id, _IS_LIVE)
+        .order_by(ServiceRow.id)
+        .limit(limit)
+    ).all()
 
 
 def find_deployment_row(

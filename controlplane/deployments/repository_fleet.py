@@ -26,6 +26,15 @@ def list_open_part_rows(uow: UnitOfWork) -> Sequence[RegionalDeploymentRow]:
     ).all()
 
 
+def list_policies_relied_on(uow: UnitOfWork) -> Sequence[str]:
+    """Hashes of the requirements by which parts stand where they stand, of all tenants (system transaction).
+
+    A deployment that waits has none here: each look for a place keeps its verdicts anew.
+    """
+    part = RegionalDeploymentRow
+    return uow.session.scalars(select(part.policy_hash).where(part.terminated_at.is_(None)).distinct()).all()
+
+
 def list_services_to_converge(
     uow: UnitOfWork, *, after: ServiceId | None, limit: int, only_due: bool
 ) -> Sequence[tuple[TenantId, ServiceId]]:

@@ -17,6 +17,9 @@ from controlplane.plumbing.database import UnitOfWork
 from controlplane.plumbing.web import check_version
 from controlplane.tenancy import service as tenancy
 
+# A refusal to delete an app names so many of the services that stand in the way.
+NAMES_SHOWN_MAX = 5
+
 
 def find_project(uow: UnitOfWork, wanted: ProjectId | None, bound: ProjectId | None) -> ProjectId:
     """The project that a request means: the one it names, the one its key is bound to, or the default one.
@@ -38,7 +41,9 @@ def find_project(uow: UnitOfWork, wanted: ProjectId | None, bound: ProjectId | N
 
 def create_app(uow: UnitOfWork, *, actor: str, project_id: ProjectId, name: str) -> App:
     """Make an app; Conflict when the project has one of that name."""
-    row = AppRow(
+    row = repository.add_unless_taken(
+        uow,
+        AppRow,
         tenant_id=uow.tenant,
         id=AppId.new(),
         project_id=project_id,
@@ -47,7 +52,8 @@ def create_app(uow: UnitOfWork, *, actor: str, project_id: ProjectId, name: str)
         created_at=uow.now,
         updated_at=uow.now,
     )
-    _flush_named(uow, row, name)
+    if row is None:
+        raise _taken(name)
     _audit(uow, actor, "app.created", row.id, name)
     return repository.to_app(row)
 
@@ -77,7 +83,10 @@ def rename_app(
     row = _lock(uow, app_id, bound)
     check_version(row.version, expected_version)
     row.name, row.version, row.updated_at = name, row.version + 1, uow.now
-    _flush_named(uow, row, name)
+    try:
+        uow.session.flush()
+    except IntegrityError as err:
+        raise _taken(name) from err
     _audit(uow, actor, "app.renamed", app_id, name)
     return repository.to_app(row)
 
@@ -88,9 +97,9 @@ def delete_app(
     """Delete an app without services; Conflict names those that are left."""
     row = _lock(uow, app_id, bound)
     check_version(row.version, expected_version)
-    left = repository.list_live_service_rows(uow, uow.tenant, app_id)
+    left = repository.list_live_names(uow, uow.tenant, app_id, NAMES_SHOWN_MAX)
     if left:
-        names = ", ".join(f"'{service.name}'" for service in left[:5])
+        names = ", ".join(f"'{each}'" for each in left)
         raise Conflict(f"The app still has services ({names}); delete them first.")
     uow.session.delete(row)
     _audit(uow, actor, "app.deleted", app_id, row.name)
@@ -103,15 +112,11 @@ def _lock(uow: UnitOfWork, app_id: AppId, bound: ProjectId | None) -> AppRow:
     return row
 
 
-def _flush_named(uow: UnitOfWork, row: AppRow, name: str) -> None:
-    try:
-        with uow.session.begin_nested():
-            uow.session.add(row)
-    except IntegrityError as err:
-        raise Conflict(
-            f"The project already has an app called '{name}'.",
-            fields=(FieldProblem("name", "is taken", "taken"),),
-        ) from err
+def _taken(name: str) -> Conflict:
+    return Conflict(
+        f"The project already has an app called '{name}'.",
+        fields=(FieldProblem("name", "is taken", "taken"),),
+    )
 
 
 def _audit(uow: UnitOfWork, actor: str, action: str, app_id: AppId, name: str) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from uuid import UUID
 
 from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
 
 from controlplane.audit import service as audit
 from controlplane.deployments import repository
@@ -24,7 +23,9 @@ def create_secret(
     uow: UnitOfWork, pepper: bytes, *, actor: str, project_id: ProjectId, name: str, value: str
 ) -> Secret:
     """Store a new secret; Conflict when the project has one of that name."""
-    row = SecretRow(
+    row = repository.add_unless_taken(
+        uow,
+        SecretRow,
         tenant_id=uow.tenant,
         id=SecretId.new(),
         project_id=project_id,
@@ -33,14 +34,11 @@ def create_secret(
         created_at=uow.now,
         updated_at=uow.now,
     )
-    try:
-        with uow.session.begin_nested():
-            uow.session.add(row)
-    except IntegrityError as err:
+    if row is None:
         raise Conflict(
             f"The project already has a secret called '{name}'.",
             fields=(FieldProblem("name", "is taken", "taken"),),
-        ) from err
+        )
     _store(uow, pepper, row, value)
     _audit(uow, actor, "secret.created", row)
     return repository.to_secret(row)
@@ -108,6 +106,8 @@ def pin_versions(uow: UnitOfWork, project_id: ProjectId, names: Iterable[str]) -
     The rows stay locked until the deployment that names them is stored, so none is deleted in between.
     """
     wanted = sorted(set(names))
+    if not wanted:
+        return {}
     rows = uow.session.scalars(
         select(SecretRow)
         .where(

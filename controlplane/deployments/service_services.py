@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy.exc import IntegrityError
-
 from controlplane.audit import service as audit
 from controlplane.deployments import repository
 from controlplane.deployments.catalogue_check import check_definition
@@ -58,12 +56,12 @@ def create_service(
     if app is None or (bound is not None and app.project_id != bound):
         raise NotFound(f"There is no app {app_id}.")
     checked = check_definition(uow, definition)
-    tenancy.check_quota(
-        uow, QuotaName.SERVICES, lambda: len(repository.list_live_service_rows(uow, uow.tenant))
-    )
+    tenancy.check_quota(uow, QuotaName.SERVICES, lambda: repository.count_live_services(uow, uow.tenant))
     _check_gpus(uow, checked, checked.replicas_max)
     service_id, deployment_id = ServiceId.new(), DeploymentId.new()
-    row = ServiceRow(
+    row = repository.add_unless_taken(
+        uow,
+        ServiceRow,
         tenant_id=uow.tenant,
         id=service_id,
         project_id=app.project_id,
@@ -79,11 +77,13 @@ def create_service(
         created_at=uow.now,
         updated_at=uow.now,
     )
-    _add_named(uow, row)
-    narrate(
-        uow, row, "SERVICE_CREATED", f"The service '{row.name}' was created for the model {checked.model}."
-    )
-    _add_deployment(uow, row, deployment_id, 1, None, checked, document)
+    if row is None:
+        raise Conflict(
+            f"The project already has a service called '{checked.name}'.",
+            fields=(FieldProblem("definition.name", "is taken", "taken"),),
+        )
+    story = f"The service '{row.name}' was created for the model {checked.model}."
+    _add_deployment(uow, row, deployment_id, 1, None, checked, document, before=("SERVICE_CREATED", story))
     _record(uow, row, actor, "service.created", {"name": row.name, "model": checked.model})
     return repository.to_service(row)
 
@@ -245,18 +245,6 @@ def lock_running(uow: UnitOfWork, service_id: ServiceId, bound: ProjectId | None
     return row
 
 
-def _add_named(uow: UnitOfWork, row: ServiceRow) -> None:
-    """Add a service; Conflict when its name is taken, also by a transaction that ends at the same moment."""
-    try:
-        with uow.session.begin_nested():
-            uow.session.add(row)
-    except IntegrityError as err:
-        raise Conflict(
-            f"The project already has a service called '{row.name}'.",
-            fields=(FieldProblem("definition.name", "is taken", "taken"),),
-        ) from err
-
-
 def _succeed(
     uow: UnitOfWork, row: ServiceRow, latest: DeploymentRow, definition: Definition, document: Document
 ) -> None:
@@ -277,7 +265,9 @@ def _add_deployment(
     parent_id: DeploymentId | None,
     definition: Definition,
     document: Document,
+    before: tuple[str, str] | None = None,
 ) -> None:
+    """Store a deployment. `before` is told of the service first: what is told together is one statement."""
     uow.session.add(
         DeploymentRow(
             tenant_id=row.tenant_id,
@@ -297,6 +287,8 @@ def _add_deployment(
         )
     )
     uow.session.flush()
+    if before is not None:
+        narrate(uow, row, *before)
     narrate(
         uow, row, "DEPLOYMENT_CREATED", f"Deployment {number} waits for a place.", deployment_id=deployment_id
     )

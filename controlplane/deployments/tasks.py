@@ -6,11 +6,9 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import structlog
-from redis.exceptions import WatchError
 from sqlalchemy.exc import DBAPIError
 
 from controlplane.deployments import repository_fleet
-from controlplane.deployments.routing_publish import publish
 from controlplane.deployments.service_apply import (
     CannotBuild,
     read_wish,
@@ -25,7 +23,10 @@ from controlplane.kernel.ids import Id, RegionalDeploymentId, ServiceId, TenantI
 from controlplane.plumbing.cluster import ClusterRefused
 from controlplane.plumbing.consumers import Consumer, Event
 from controlplane.plumbing.context import Context
+from controlplane.plumbing.database import UnitOfWork
+from controlplane.plumbing.redis import ROUTING_KEY, publish_snapshot
 from controlplane.plumbing.schedule import Tick
+from controlplane.sovereignty import service as sovereignty
 
 log = structlog.get_logger()
 I = TypeVar("I", bound=Id)  # noqa: E741 - the type variable of an Id
@@ -35,7 +36,9 @@ ROUTE = Tick("deployments.route", 5)
 ADVANCE = Tick("deployments.advance", 5)
 APPLY = Tick("deployments.apply", 30)
 SWEEP = Tick("deployments.sweep", 60)
-TICKS = (ROUTE, ADVANCE, APPLY, SWEEP)
+# Between the hourly sweeps of kept verdicts, each of which counts as a new decision.
+FORGET = Tick("deployments.forget_policies", 1_800)
+TICKS = (ROUTE, ADVANCE, APPLY, SWEEP, FORGET)
 
 SERVICES_PAGE = 200
 # A worker's limit is 60 s: what a sweep does not reach, the next one does.
@@ -43,6 +46,12 @@ SERVICES_MAX = 2_000
 PARTS_MAX = 200
 # A wish that changes while a cell is told is told again at once, but not for ever.
 TELL_ROUNDS_MAX = 3
+
+
+def forget_policies(uow: UnitOfWork, event: Event) -> None:
+    """Let go of kept verdicts by which nothing stands any more."""
+    del event
+    sovereignty.forget_verdicts(uow, repository_fleet.list_policies_relied_on(uow))
 
 
 def consumers(context: Context) -> tuple[Consumer, ...]:
@@ -53,6 +62,7 @@ def consumers(context: Context) -> tuple[Consumer, ...]:
             frozenset({"deployment.created", "service.changed"}),
             effect=lambda event: _converge_one(context, event),
         ),
+        Consumer("deployments.forget_policies", frozenset({FORGET.topic}), transactional=forget_policies),
         Consumer(
             "deployments.sweep",
             frozenset({"capacity.changed", "verdicts.changed", SWEEP.topic}),
@@ -162,10 +172,7 @@ def publish_routes(context: Context) -> None:
     """Publish the routing snapshot unless a newer one is already there."""
     with context.database.system() as uow:
         snapshot = read_snapshot(uow)
-    try:
-        publish(context.redis, snapshot)
-    except WatchError as err:
-        raise Unavailable("Another worker published at the same moment; it is looked at again.") from err
+    publish_snapshot(context.redis, ROUTING_KEY, snapshot)
 
 
 def _guarded(

@@ -10,11 +10,13 @@ from sqlalchemy.exc import DBAPIError
 
 from controlplane.entrypoints.wiring import all_ticks, make_context
 from controlplane.plumbing.logging import configure
+from controlplane.plumbing.pulse import Pulse
 from controlplane.plumbing.schedule import record_due_ticks
 from controlplane.plumbing.settings import load_settings
 
 log = structlog.get_logger()
 POLL_SECONDS = 1.0
+LOOP = "ticks"
 
 
 def main() -> None:
@@ -25,12 +27,15 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     ticks = all_ticks()
+    pulse = Pulse(settings.pulse_dir, [LOOP])
     log.info("beat_started", ticks=len(ticks))
     while not stopping.wait(POLL_SECONDS):
         try:
             with database.system() as uow:
                 record_due_ticks(uow, ticks)
+            pulse.succeeded(LOOP)
         except DBAPIError as err:
+            pulse.turned(LOOP)
             log.warning("beat_database_lost", error=type(err).__name__)
 
 

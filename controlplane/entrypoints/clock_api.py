@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from fastapi import APIRouter
 from fastapi.responses import Response
@@ -58,6 +58,8 @@ def put_clock(body: ClockIn, edge: EdgeDep) -> Response:
     require(edge.principal, Resource.CLOCK, Action.UPDATE)
 
     def move(uow: UnitOfWork) -> ClockReply:
+        # This transaction's own time stays what it was when it began.
+        moved_by = timedelta(seconds=body.offset_seconds - find_offset(uow))
         move_clock(uow, edge.settings, body.offset_seconds)
         audit.record(
             uow,
@@ -67,11 +69,11 @@ def put_clock(body: ClockIn, edge: EdgeDep) -> Response:
             target="simulated_clock",
             detail={"offset_seconds": body.offset_seconds},
         )
-        return _to_reply(uow)
+        return _to_reply(uow, moved_by)
 
     return edge.write(move)
 
 
-def _to_reply(uow: UnitOfWork) -> ClockReply:
+def _to_reply(uow: UnitOfWork, moved_by: timedelta = timedelta()) -> ClockReply:
     offset = find_offset(uow)
-    return ClockReply(clock=ClockOut(now=uow.now, offset_seconds=offset, is_simulated=offset != 0))
+    return ClockReply(clock=ClockOut(now=uow.now + moved_by, offset_seconds=offset, is_simulated=offset != 0))

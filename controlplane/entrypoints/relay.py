@@ -18,6 +18,7 @@ from controlplane.plumbing.celery import DELIVER, make_celery
 from controlplane.plumbing.consumers import Consumers, due_batch, route_batch
 from controlplane.plumbing.database import Database
 from controlplane.plumbing.logging import configure
+from controlplane.plumbing.pulse import Pulse
 from controlplane.plumbing.settings import load_settings
 
 log = structlog.get_logger()
@@ -25,15 +26,17 @@ log = structlog.get_logger()
 # Without a notification the relay still looks this often: a lost NOTIFY costs a second, never an event.
 POLL_SECONDS = 1.0
 RECONNECT_SECONDS = 1.0
+LOOP = "outbox"
 
 
 class Relay:
     """Any number of relays may run: rows are locked with SKIP LOCKED and hints may repeat."""
 
-    def __init__(self, database: Database, consumers: Consumers, celery: Any) -> None:
+    def __init__(self, database: Database, consumers: Consumers, celery: Any, pulse: Pulse) -> None:
         self.database = database
         self.consumers = consumers
         self.celery = celery
+        self.pulse = pulse
         self.stopping = threading.Event()
 
     def run(self, listen_url: str) -> None:
@@ -48,6 +51,7 @@ class Relay:
                             pass
             except (psycopg.OperationalError, DBAPIError) as err:
                 log.warning("relay_database_lost", error=type(err).__name__)
+                self.pulse.turned(LOOP)
                 time.sleep(RECONNECT_SECONDS)
 
     def drain(self) -> None:
@@ -57,6 +61,7 @@ class Relay:
                 routed = route_batch(uow.session, self.consumers)
             with self.database.system() as uow:
                 due = due_batch(uow.session)
+            self.pulse.succeeded(LOOP)
             self._hint([*routed, *due])
             if not routed and not due:
                 return
@@ -74,7 +79,8 @@ def main() -> None:
     settings = load_settings()
     configure("relay", settings.log_level)
     context = make_context(settings)
-    relay = Relay(context.database, all_consumers(context), make_celery(settings.redis_url))
+    pulse = Pulse(settings.pulse_dir, [LOOP])
+    relay = Relay(context.database, all_consumers(context), make_celery(settings.redis_url), pulse)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: relay.stopping.set())
     relay.run(settings.system_database_url.get_secret_value())

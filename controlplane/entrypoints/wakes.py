@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from controlplane.deployments import service_observe as deployments
 from controlplane.plumbing.context import Context
+from controlplane.plumbing.pulse import Pulse
 from controlplane.plumbing.redis import WAKES_STREAM
 
 log = structlog.get_logger()
@@ -22,20 +23,24 @@ log = structlog.get_logger()
 BLOCK_MS = 1000
 BATCH = 100
 RETRY_SECONDS = 1.0
+LOOP = "wakes"
 
 
 class WakeReader:
-    def __init__(self, context: Context, stopping: threading.Event) -> None:
+    def __init__(self, context: Context, stopping: threading.Event, pulse: Pulse) -> None:
         self.context = context
         self.stopping = stopping
+        self.pulse = pulse
         self.position = "0"
 
     def run(self) -> None:
         while not self.stopping.is_set():
             try:
                 self.read_batch()
+                self.pulse.succeeded(LOOP)
             except (redis.RedisError, DBAPIError) as err:
                 log.warning("wakes_failed", error=type(err).__name__)
+                self.pulse.turned(LOOP)
                 self.stopping.wait(RETRY_SECONDS)
 
     def read_batch(self) -> None:

@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 
 from controlplane.capacity import service as capacity
 from controlplane.deployments import service_observe as deployments
+from controlplane.entrypoints import wakes
 from controlplane.entrypoints.wakes import WakeReader
 from controlplane.entrypoints.wiring import make_context
 from controlplane.kernel.errors import RempartError
@@ -25,6 +26,7 @@ from controlplane.plumbing.cluster import ClusterGone, ClusterRefused
 from controlplane.plumbing.context import Context
 from controlplane.plumbing.database import UnitOfWork
 from controlplane.plumbing.logging import configure
+from controlplane.plumbing.pulse import Pulse
 from controlplane.plumbing.settings import load_settings
 
 log = structlog.get_logger()
@@ -32,6 +34,8 @@ log = structlog.get_logger()
 RETRY_SECONDS = 1.0
 # A pause between two passes over a kind whose watch ended, so that a broken server is not hammered.
 RELIST_SECONDS = 0.5
+
+KINDS = ("GPUNodePool", "NodeClaim", "InferenceDeployment")
 
 Observe = Callable[[UnitOfWork, Mapping[str, Any]], None]
 Settle = Callable[[UnitOfWork, frozenset[str]], None]
@@ -51,21 +55,22 @@ class KindWatcher:
     forget: Observe
     settle: Settle
     stopping: threading.Event
+    pulse: Pulse
     is_reread: bool = False
     known: dict[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
-    is_synced: bool = False
 
     def run(self) -> None:
         while not self.stopping.is_set():
             try:
                 version = self.take_over_list()
-                self.is_synced = True
+                self.pulse.succeeded(self.kind)
                 self.follow(version)
             except ClusterGone:
                 log.info("watch_restarted", kind=self.kind)
             except (RempartError, ClusterRefused, DBAPIError) as err:
                 log.warning("watch_failed", kind=self.kind, error=repr(err)[:300])
                 self.stopping.wait(RETRY_SECONDS)
+            self.pulse.turned(self.kind)
             self.stopping.wait(RELIST_SECONDS)
 
     def take_over_list(self) -> str:
@@ -83,6 +88,7 @@ class KindWatcher:
         for event in self.context.clusters.watch(self.kind, version):
             if self.stopping.is_set():
                 return
+            self.pulse.succeeded(self.kind)
             if event.type == "BOOKMARK":
                 continue
             key = _key(event.object)
@@ -114,31 +120,35 @@ def _version(item: Mapping[str, Any]) -> str:
     return str(item["metadata"].get("resourceVersion"))
 
 
-def make_watchers(context: Context, stopping: threading.Event) -> list[KindWatcher]:
+def make_watchers(context: Context, stopping: threading.Event, pulse: Pulse) -> list[KindWatcher]:
+    pools, claims, inference = KINDS
     return [
         KindWatcher(
             context,
-            "GPUNodePool",
+            pools,
             capacity.observe_node_pool,
             lambda uow, item: capacity.observe_node_pool_gone(uow, item["metadata"]["name"]),
             capacity.settle_node_pools,
             stopping,
+            pulse,
         ),
         KindWatcher(
             context,
-            "NodeClaim",
+            claims,
             capacity.observe_node_claim,
             lambda uow, item: capacity.observe_node_claim_gone(uow, item["metadata"]["name"]),
             capacity.settle_node_claims,
             stopping,
+            pulse,
         ),
         KindWatcher(
             context,
-            "InferenceDeployment",
+            inference,
             deployments.observe_inference_deployment,
             deployments.observe_inference_deployment_gone,
             deployments.settle_inference_deployments,
             stopping,
+            pulse,
             is_reread=True,
         ),
     ]
@@ -168,8 +178,9 @@ def main() -> int:
     stopping, broken = threading.Event(), threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    runners: list[Callable[[], None]] = [watcher.run for watcher in make_watchers(context, stopping)]
-    runners.append(WakeReader(context, stopping).run)
+    pulse = Pulse(settings.pulse_dir, [*KINDS, wakes.LOOP])
+    runners: list[Callable[[], None]] = [watcher.run for watcher in make_watchers(context, stopping, pulse)]
+    runners.append(WakeReader(context, stopping, pulse).run)
     for run in runners:
         threading.Thread(target=supervised(run, stopping, broken), daemon=True).start()
     stopping.wait()

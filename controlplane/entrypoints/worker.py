@@ -5,10 +5,12 @@ from __future__ import annotations
 from celery import Celery
 
 from controlplane.entrypoints.wiring import all_consumers, make_context
+from controlplane.entrypoints.worker_pulse import LOOP, leave_signs
 from controlplane.kernel.ids import EventId
 from controlplane.plumbing.celery import DELIVER, QUEUE, make_celery
 from controlplane.plumbing.consumers import deliver
 from controlplane.plumbing.logging import configure
+from controlplane.plumbing.pulse import Pulse
 from controlplane.plumbing.settings import Settings, load_settings
 
 # Threads: the work waits for PostgreSQL and API servers, and one process keeps one connection pool.
@@ -19,6 +21,7 @@ def make_worker_app(settings: Settings) -> Celery:
     context = make_context(settings)
     consumers = all_consumers(context)
     app = make_celery(settings.redis_url)
+    leave_signs(app, Pulse(settings.pulse_dir, [LOOP]))
 
     @app.task(name=DELIVER)
     def deliver_hint(event_id: str, consumer: str) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from controlplane.identity import service
 from controlplane.plumbing.consumers import Consumer, Event
 from controlplane.plumbing.context import Context
+from controlplane.plumbing.database import read_clock
 from controlplane.plumbing.redis import KEYS_KEY, publish_snapshot
 from controlplane.plumbing.schedule import Tick
 
@@ -22,7 +21,8 @@ _TOPICS = frozenset(
 def consumers(context: Context) -> tuple[Consumer, ...]:
     def publish_keys(_: Event) -> None:
         with context.database.system(is_read_only=True) as uow:
-            snapshot = service.build_snapshot(uow, datetime.now(UTC))
+            # Before the keys are read, and by one clock: a snapshot with a later version has seen more.
+            snapshot = service.build_snapshot(uow, read_clock(uow))
         publish_snapshot(context.redis, KEYS_KEY, snapshot)
 
     return (Consumer("identity.publish_keys", _TOPICS, effect=publish_keys),)

@@ -15,9 +15,10 @@ from controlplane.invoicing.domain import Invoice, InvoiceId, InvoiceState, Sell
 from controlplane.invoicing.events import VatChecked
 from controlplane.invoicing.numbering_rules import PREFIX
 from controlplane.invoicing.seller_data import DEMO_SELLER
+from controlplane.invoicing.service_credit import credit_note
+from controlplane.invoicing.service_deposit import fund_deposit, sell_deposit
 from controlplane.invoicing.service_draft import (
     close_period,
-    credit_note,
     draft_period,
     freeze_period,
     hold_invoice,
@@ -46,6 +47,7 @@ __all__ = [
     "fail_issue",
     "find_gap",
     "freeze_period",
+    "fund_deposit",
     "get_invoice",
     "get_seller",
     "hold_invoice",
@@ -57,6 +59,7 @@ __all__ = [
     "lock_billing",
     "record_vat_answer",
     "retry_invoice",
+    "sell_deposit",
     "set_seller",
 ]
 
@@ -184,7 +187,11 @@ def check_seller(seller: Seller) -> None:
 def record_vat_answer(
     uow: UnitOfWork, tenant_id: TenantId, answer: VatIdAnswer, *, actor: str
 ) -> VatIdAnswer:
-    """Keep one answer about a VAT number, with its proof; drafts that wait for it are tried again."""
+    """Keep one answer about a VAT number, with its proof; drafts that wait for it are tried again.
+
+    Errors: NotFound without the tenant.
+    """
+    tenancy.get_tenant(uow, tenant_id)
     repository.add_vat_check(uow, tenant_id, answer)
     audit.record(
         uow, tenant_id=tenant_id, actor=actor, action="vat_check.recorded", target=answer.vat_id,

@@ -1,4 +1,4 @@
-"""Amounts of an invoice: one rounding per line, sums, then VAT once per category on the sum.
+"""Amounts of an invoice: lines that sum to the rounded sum, then VAT once per category on it.
 
 Source: EN 16931 BR-CO-10 (sum of lines), -11 (allowances), -13 (HT), -15 (TTC), -16 (due), -17 (VAT of a category);
 BR-FR-DEC-01…04 (digits). VAT is never computed by line and added up.
@@ -7,8 +7,10 @@ BR-FR-DEC-01…04 (digits). VAT is never computed by line and added up.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
+from typing import Final
 
+from controlplane.invoicing.deposit_rules import is_deduction
 from controlplane.invoicing.domain import Allowance, InvoiceLine, Totals, VatBreakdown, VatTreatment
 from controlplane.kernel.errors import FieldProblem, InvalidInput
 from controlplane.kernel.money import Money
@@ -19,18 +21,24 @@ PRICE_DECIMALS_MAX = 6
 # BR-FR-DEC-01: 19 digits with two decimals; far below, an amount is a typing mistake already.
 LINE_NET_MINOR_MAX = 10**15
 LINES_MAX = 5_000
+# metering.md §3.5: 23-digit quantities and prices multiply exactly below this.
+_PRECISION: Final = 60
+_EURO_PLACES: Final = Decimal(1).scaleb(-18)
 
 
-def line_net_minor(quantity: Decimal, price: Decimal, base_quantity: Decimal, currency: str = "EUR") -> int:
-    """BT-131 = quantity × price ÷ base quantity, rounded half away from zero to two decimals."""
+def line_cents(quantity: Decimal, price: Decimal, base_quantity: Decimal) -> Decimal:
+    """BT-129 × BT-146 ÷ BT-149 in cents, unrounded: kept to 18 decimals of a euro, as rating keeps it."""
     if base_quantity <= 0:
         raise InvalidInput("A price's base quantity is more than zero.")
-    # Multiply before dividing: the division is the one inexact step, and 28 digits are far beyond 2 decimals.
-    return Money.round(quantity * price / base_quantity, currency).minor
+    with localcontext(Context(prec=_PRECISION)):
+        return (quantity * price / base_quantity).quantize(_EURO_PLACES, rounding=ROUND_HALF_UP).scaleb(2)
 
 
-def check_lines(lines: Sequence[InvoiceLine], currency: str = "EUR") -> None:
-    """Refuse lines whose amounts do not follow from what they show; InvalidInput names each line."""
+def check_lines(lines: Sequence[InvoiceLine]) -> None:
+    """Refuse lines whose amounts do not follow from what they show; InvalidInput names each line.
+
+    BT-131 is one of the two cents beside quantity × price ÷ base quantity; which one, `check_rounding` decides.
+    """
     problems: list[FieldProblem] = []
     if len(lines) > LINES_MAX:
         raise InvalidInput(f"An invoice holds at most {LINES_MAX} lines.")
@@ -44,10 +52,25 @@ def check_lines(lines: Sequence[InvoiceLine], currency: str = "EUR") -> None:
             problems.append(FieldProblem(where, "A quantity has at most 4 decimals (BR-FR-DEC-02)."))
         if abs(line.net_minor) > LINE_NET_MINOR_MAX:
             problems.append(FieldProblem(where, "The amount is out of bounds."))
-        if line.net_minor != line_net_minor(line.quantity, line.price, line.base_quantity, currency):
+        if abs(line.net_minor - line_cents(line.quantity, line.price, line.base_quantity)) >= 1:
             problems.append(FieldProblem(where, "The net amount is not quantity × price ÷ base quantity."))
     if problems:
         raise InvalidInput("The invoice's lines do not add up.", fields=tuple(problems))
+
+
+def check_rounding(lines: Sequence[InvoiceLine]) -> None:
+    """Refuse an invoice whose own lines do not sum to the rounded sum of what they show (docs/adr/0009).
+
+    Corrections are left out: they balance with the invoices that billed their period before. Deducted deposits are
+    left out too: whole cents, taken off what was rounded.
+    """
+    own = [line for line in lines if not line.is_correction and not is_deduction(line)]
+    with localcontext(Context(prec=_PRECISION)):
+        exact = sum((line_cents(line.quantity, line.price, line.base_quantity) for line in own), Decimal(0))
+        wanted = int(exact.quantize(Decimal(1), rounding=ROUND_HALF_UP))
+    found = sum(line.net_minor for line in own)
+    if found != wanted:
+        raise InvalidInput(f"The lines sum to {found} cents; what they show comes to {wanted}.")
 
 
 def vat_minor(taxable_minor: int, rate: Decimal | None, currency: str = "EUR") -> int:

@@ -31,6 +31,7 @@ from controlplane.metering.time_rules import read_zone
 from controlplane.plumbing.cursors import Page
 from controlplane.plumbing.database import UnitOfWork
 from controlplane.plumbing.web import Edge, EdgeDep, Paging, PagingDep
+from controlplane.tenancy import service as tenancy
 
 router = APIRouter(tags=["usage"])
 router.include_router(ingest_router)
@@ -153,7 +154,9 @@ def list_organization_usages(
 ) -> UsageList:
     require_platform(edge.principal)
     require(edge.principal, Resource.USAGE, Action.READ)
-    return _list_usages(edge, TenantId.parse(organization_id), wanted, page)
+    tenant_id = TenantId.parse(organization_id)
+    edge.read(lambda uow: tenancy.get_tenant(uow, tenant_id))
+    return _list_usages(edge, tenant_id, wanted, page)
 
 
 @router.get(

@@ -59,7 +59,7 @@ class UsageShape(WireModel):
         description="How many of them nobody counted the quantity of: they add nothing.", examples=[0]
     )
     is_simulated: bool = Field(
-        description="True for simulated capacity, which is never billed.", examples=[False]
+        description="True for simulated capacity, which is billed only as such.", examples=[False]
     )
     project_id: str | None = Field(default=None, description="Set when grouped by project.", examples=[None])
     service_id: str | None = Field(default=None, description="Set when grouped by service.", examples=[None])

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
 
 from pydantic import Field
 
-from controlplane.payments.domain import OpenItem, Payment, PaymentMethod, Receipt, SettlementState
+from controlplane.payments.domain import (
+    Allocation,
+    OpenItem,
+    Payment,
+    PaymentMethod,
+    Receipt,
+    SettlementState,
+)
 from controlplane.plumbing.web import WireModel
 
 
@@ -43,6 +51,10 @@ class SettledShape(WireModel):
     amount: str = Field(description="Part of the payment.", examples=["120.00"])
     vat: str = Field(description="VAT that falls due with it.", examples=["20.00"])
 
+    @classmethod
+    def of(cls, one: Allocation) -> SettledShape:
+        return cls(invoice_id=str(one.invoice_id), amount=amount(one.amount_minor), vat=amount(one.vat_minor))
+
 
 class PaymentShape(WireModel):
     id: str = Field(description="Id.", examples=["pay_01k0000000000000000000000a"])
@@ -74,15 +86,18 @@ class ReceiptAnswer(WireModel):
     def of(cls, receipt: Receipt) -> ReceiptAnswer:
         return cls(
             payment=PaymentShape.of(receipt.payment),
-            settles=[
-                SettledShape(
-                    invoice_id=str(one.invoice_id), amount=amount(one.amount_minor), vat=amount(one.vat_minor)
-                )
-                for one in receipt.allocations
-            ],
+            settles=[SettledShape.of(one) for one in receipt.allocations],
             left_over=amount(receipt.left_minor),
             is_new=receipt.is_new,
         )
+
+
+class MatchAnswer(WireModel):
+    settles: list[SettledShape] = Field(description="What was settled; empty when nothing was left over.")
+
+    @classmethod
+    def of(cls, allocations: Sequence[Allocation]) -> MatchAnswer:
+        return cls(settles=[SettledShape.of(one) for one in allocations])
 
 
 class PaymentList(WireModel):

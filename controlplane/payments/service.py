@@ -33,6 +33,7 @@ from controlplane.payments.matching_rules import Share, match_payment
 from controlplane.payments.posting_rules import make_receipt_entry, make_transfer_entry, make_vat_entry
 from controlplane.plumbing.cursors import Page
 from controlplane.plumbing.database import UnitOfWork
+from controlplane.tenancy import service as tenancy
 
 __all__ = [
     "list_items",
@@ -64,12 +65,14 @@ def receive_payment(
     """Record a line of the bank statement once and settle what it can: named invoices first, then the oldest due.
 
     What is left over stays the customer's (4191). The same reference again returns what was recorded. Errors:
-    InvalidInput for an amount or day that cannot be; Conflict when the reference is known with other facts.
+    NotFound for the tenant; InvalidInput for an amount or day that cannot be; Conflict when the reference is known
+    with other facts.
     """
     if amount_minor <= 0 or currency != "EUR":
         raise InvalidInput("A payment is an amount in EUR above zero.")
     if received_on > uow.now.astimezone(PARIS).date():
         raise InvalidInput("A payment is recorded once it has arrived, not before.")
+    tenancy.get_tenant(uow, tenant_id)
     invoicing.lock_billing(uow, tenant_id)
     known = repository.find_by_reference(uow, bank_reference)
     if known is not None:
@@ -108,6 +111,7 @@ def _known_receipt(uow: UnitOfWork, known: Payment, told: tuple[TenantId, int, d
 
 def spend_left_over(uow: UnitOfWork, tenant_id: TenantId, *, actor: str = ACTOR) -> Sequence[Allocation]:
     """Settle open invoices with what earlier payments left over, oldest payment first."""
+    tenancy.get_tenant(uow, tenant_id)
     invoicing.lock_billing(uow, tenant_id)
     made: list[Allocation] = []
     payments = repository.list_payments(uow, tenant_id=tenant_id, after=None, limit=INVOICES_MAX)
@@ -151,6 +155,8 @@ def _allocate(uow: UnitOfWork, payment: Payment, share: Share, day: date) -> All
     if entry is not None:
         ledger.post(uow, entry)
     (item,) = [one for one in _items(uow, [invoice]) if one.invoice_id == invoice.id]
+    if invoice.kind is InvoiceKind.DEPOSIT and item.open_minor <= 0:
+        invoicing.fund_deposit(uow, invoice)
     uow.emit(
         InvoiceCollected(
             payment.tenant_id, invoice.id, share.amount_minor, vat_minor, is_settled=item.open_minor <= 0
@@ -165,7 +171,8 @@ def list_open_items(uow: UnitOfWork, tenant_id: TenantId) -> Sequence[OpenItem]:
 
 
 def list_items(uow: UnitOfWork, tenant_id: TenantId) -> Sequence[OpenItem]:
-    """All issued invoices of a tenant with what was paid and credited, oldest first."""
+    """All issued invoices of a tenant with what was paid and credited, oldest first; NotFound without the tenant."""
+    tenancy.get_tenant(uow, tenant_id)
     return _items(uow, _issued(uow, tenant_id))
 
 
@@ -176,7 +183,7 @@ def _issued(uow: UnitOfWork, tenant_id: TenantId) -> list[Invoice]:
         page = invoicing.list_invoices(
             uow, tenant_id=tenant_id, after=after, limit=PAGE, states=(InvoiceState.ISSUED,)
         )
-        found += [invoice for invoice in page.items if invoice.kind is InvoiceKind.INVOICE]
+        found += [invoice for invoice in page.items if invoice.kind is not InvoiceKind.CREDIT_NOTE]
         after = page.next_after
         if after is None:
             break

@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from typing import cast
 
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine, create_engine, func, select, text
 from sqlalchemy.orm import Session
 
 from controlplane.kernel.events import DomainEvent
@@ -51,6 +52,11 @@ class UnitOfWork:
         if self.tenant_id is None:
             raise AssertionError("this unit of work belongs to no tenant")
         return self.tenant_id
+
+
+def read_clock(uow: UnitOfWork) -> datetime:
+    """PostgreSQL's own clock, now: one clock for all workers, never the simulated one."""
+    return cast(datetime, uow.session.execute(select(func.clock_timestamp())).scalar_one())
 
 
 def make_engine(url: str, pool_size: int) -> Engine:
@@ -109,24 +115,27 @@ class Database:
     @contextmanager
     def _open(self, engine: Engine, tenant_id: TenantId | None, is_read_only: bool) -> Iterator[UnitOfWork]:
         with Session(engine, expire_on_commit=False) as session, session.begin():
-            if is_read_only:
-                session.execute(text("SET TRANSACTION READ ONLY"))
-            if tenant_id is not None:
-                session.execute(
-                    text("SELECT set_config('app.tenant_id', :tenant, true)"),
-                    {"tenant": str(tenant_id.value)},
-                )
-            ahead = self._find_ahead(session)
+            ahead = self._begin(session, tenant_id, is_read_only)
             uow = UnitOfWork(session, datetime.now(UTC) + ahead, tenant_id, ahead)
             yield uow
             write_events(uow)
 
-    def _find_ahead(self, session: Session) -> timedelta:
-        """A local installation may run ahead (docs/contracts.md, simulated clock)."""
-        if not self.is_clock_simulated:
+    def _begin(self, session: Session, tenant_id: TenantId | None, is_read_only: bool) -> timedelta:
+        """Say whose transaction this is and what it may do, in one round trip; return how far its clock runs ahead.
+
+        A local installation may run ahead (docs/contracts.md, simulated clock).
+        """
+        offset = "(SELECT offset_seconds FROM simulated_clock)" if self.is_clock_simulated else "0"
+        asked = [f"coalesce({offset}, 0)"]
+        if tenant_id is not None:
+            asked.append("set_config('app.tenant_id', :tenant, true)")
+        if is_read_only:
+            asked.append("set_config('transaction_read_only', 'on', true)")
+        if len(asked) == 1 and not self.is_clock_simulated:
             return timedelta(0)
-        seconds = session.execute(text("SELECT offset_seconds FROM simulated_clock")).scalar_one_or_none()
-        return timedelta(seconds=int(seconds or 0))
+        given = {} if tenant_id is None else {"tenant": str(tenant_id.value)}
+        seconds = session.execute(text(f"SELECT {', '.join(asked)}"), given).scalar_one()
+        return timedelta(seconds=int(seconds))
 
     def dispose(self) -> None:
         """Close what was opened: a program that uses one role alone has no address of the other."""

@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import BigInteger, DateTime, ForeignKey, Identity, Index, String, Text, insert, text
+from sqlalchemy import BigInteger, DateTime, ForeignKey, Identity, Index, String, Text, func, insert, text
 from sqlalchemy.dialects.postgresql import JSONB, UUID
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -82,6 +82,7 @@ def write_events(uow: UnitOfWork) -> None:
         }
         for event in uow.events
     ]
-    uow.session.execute(insert(OutboxEventRow), rows)
-    uow.session.execute(text("NOTIFY outbox"))
+    # PostgreSQL tells of a transaction's equal notifications once, when it commits.
+    notify = func.pg_notify("outbox", "")
+    uow.session.execute(insert(OutboxEventRow).returning(notify), rows)
     uow.events.clear()

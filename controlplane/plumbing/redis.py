@@ -8,10 +8,14 @@ from typing import Any
 import orjson
 import redis
 
+from controlplane.kernel.errors import Unavailable
+
 CHANGED_CHANNEL = "rempart:changed"
 KEYS_KEY = "rempart:keys"
 ROUTING_KEY = "rempart:routing"
 WAKES_STREAM = "rempart:wakes"
+# A few workers publish a key every few seconds: two in one moment happen, four hardly.
+PUBLISH_ROUNDS_MAX = 4
 
 
 def connect(url: str) -> redis.Redis:
@@ -20,9 +24,31 @@ def connect(url: str) -> redis.Redis:
     )
 
 
-def publish_snapshot(client: redis.Redis, key: str, snapshot: Mapping[str, Any]) -> None:
-    """Write a snapshot and tell who listens, in one round trip."""
-    pipeline = client.pipeline(transaction=True)
-    pipeline.set(key, orjson.dumps(snapshot))
-    pipeline.publish(CHANGED_CHANNEL, key)
-    pipeline.execute()
+def publish_snapshot(client: redis.Redis, key: str, snapshot: Mapping[str, Any]) -> bool:
+    """Write a snapshot and tell who listens; False when the key already holds this `version` or a newer one.
+
+    A worker that was held up between reading and writing so never puts an older state over a newer one.
+    Errors: Unavailable when others keep writing at the same moment, redis.RedisError when Redis is away.
+    """
+    for _ in range(PUBLISH_ROUNDS_MAX):
+        with client.pipeline(transaction=True) as pipeline:
+            pipeline.watch(key)  # type: ignore[no-untyped-call]
+            if _version(pipeline.get(key)) >= snapshot["version"]:
+                return False
+            pipeline.multi()
+            pipeline.set(key, orjson.dumps(snapshot))
+            pipeline.publish(CHANGED_CHANNEL, key)
+            try:
+                pipeline.execute()
+            except redis.WatchError:
+                continue
+        return True
+    raise Unavailable(f"Others keep writing {key}; it is published again.")
+
+
+def _version(held: Any) -> int:
+    """The number of what stands there; -1 for nothing or for something that is no snapshot."""
+    try:
+        return int(orjson.loads(held)["version"])
+    except (TypeError, KeyError, ValueError):
+        return -1

@@ -23,6 +23,8 @@ class Settings(BaseSettings):
     kubeconfig: Path | None = Field(default=None, validation_alias="KUBECONFIG")
     key_pepper: SecretStr = SecretStr("")
     state_dir: Path = Path("build/local/state")
+    # Where programs without a port leave signs of life for probes; none: they leave none.
+    pulse_dir: Path | None = None
     api_host: str = "127.0.0.1"
     api_port: int = 8080
     gateway_host: str = "127.0.0.1"
@@ -36,6 +38,11 @@ class Settings(BaseSettings):
     ingest_key_file: Path | None = None
     database_pool_size: int = Field(default=10, ge=1, le=100)
     is_signup_open: bool = True
+    portal_host: str = "127.0.0.1"
+    portal_port: int = 8084
+    # Where the portal finds the REST door and the gateway.
+    api_url: str = "http://127.0.0.1:8080"
+    gateway_url: str = "http://127.0.0.1:8081"
     # Where VIES (or what speaks like it) is asked; empty: not connected, answers are recorded by hand.
     vies_url: str = ""
     log_level: str = "INFO"

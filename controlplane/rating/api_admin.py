@@ -14,6 +14,7 @@ from controlplane.rating import service
 from controlplane.rating.schemas import (
     CreditAnswer,
     CreditCreate,
+    CreditList,
     CreditShape,
     PlanAnswer,
     PlanList,
@@ -149,6 +150,17 @@ def set_plan(organization_id: OrganizationRef, body: TenantPlanSet, edge: EdgeDe
             )
         )
     )
+
+
+@router.get(
+    "/organizations/{organization_id}/credits", operation_id="admin_list_credits",
+    summary="List an organization's credits and what is left of each",
+)  # fmt: skip
+def list_credits(organization_id: OrganizationRef, edge: EdgeDep) -> CreditList:
+    _check(edge.principal, Action.READ)
+    tenant_id = TenantId.parse(organization_id)
+    grants = edge.read(lambda uow: service.list_grants(uow, tenant_id))
+    return CreditList(credits=[CreditShape.of(grant) for grant in grants])
 
 
 @router.post(

@@ -12,6 +12,7 @@ from decimal import Decimal
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
+from uuid import UUID
 
 from controlplane.kernel.ids import Id, ProjectId, TenantId
 from controlplane.kernel.period import Period
@@ -41,7 +42,7 @@ __all__ = [
 ]
 
 # A change of how amounts are computed gets a new number, so that a stored hash says by which engine.
-ENGINE_VERSION: Final = "rating/1"
+ENGINE_VERSION: Final = "rating/2"
 STANDARD_BOOK: Final = "standard"
 
 
@@ -145,7 +146,10 @@ class CreditKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CreditGrant:
-    """Credit of a tenant; `left_minor` is what earlier booked periods have not used."""
+    """Credit of a tenant; `left_minor` is what earlier booked periods have not used.
+
+    `deposit_id` names the paid deposit invoice that a PREPAID credit came from (the invoice's UUID).
+    """
 
     id: CreditGrantId
     tenant_id: TenantId
@@ -158,16 +162,18 @@ class CreditGrant:
     effective_from: datetime
     expires_at: datetime | None
     created_at: datetime
+    deposit_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CreditUse:
-    """What one grant pays of a period: an allowance (BG-20) where PROMOTIONAL, a deposit (BT-113) where PREPAID."""
+    """What one grant pays of a period: an allowance (BG-20) where PROMOTIONAL, a deducted deposit where PREPAID."""
 
     grant_id: CreditGrantId
     kind: CreditKind
     label: str
     amount_minor: int
+    deposit_id: UUID | None = None
 
 
 class StepKind(StrEnum):
@@ -182,6 +188,7 @@ class StepKind(StrEnum):
     TRUE_UP = "TRUE_UP"
     CORRECT = "CORRECT"
     ROUND = "ROUND"
+    BALANCE = "BALANCE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +213,9 @@ class Share:
 @dataclass(frozen=True, slots=True)
 class RatedLine:
     """One line of a bill: `exact_amount = quantity × unit_price ÷ price_base_quantity`, rounded once to `net_minor`.
+
+    On a bill `net_minor` may be the other neighbouring cent, so that the lines sum to the rounded sum
+    (`rounding_rules`); the calculation then ends with BALANCE.
 
     Units: `quantity` in `unit`, at most 4 decimals (BT-129); `unit_price` (BT-146) net of the plan's discount,
     `list_unit_price` before it (BT-148), both for `price_base_quantity` (BT-149) units and at most 6 decimals;

@@ -11,6 +11,7 @@ from typing import Final
 from controlplane.kernel.period import Period
 from controlplane.rating import pricers
 from controlplane.rating.domain import Plan, PriceVersion, RatedLine, Share, Sku, Step, StepKind
+from controlplane.rating.rounding_rules import balance_bill, balance_correction, sum_exact
 
 TRUE_UP_SKU: Final = "plan.minimum"
 FEE_UNIT: Final = "month"
@@ -175,16 +176,17 @@ def correct(now: Iterable[RatedLine], booked: Iterable[RatedLine]) -> tuple[Rate
     """What a period rated again comes to, less what was booked for it: one line for each charge that differs.
 
     The whole period is rated again because late usage moves what lies above it in the tiers (metering.md §3.4).
-    exact(booked) + exact(corrections) = exact(now); each correction is rounded once, as every line is. A line whose
-    quantity stays is not touched, even if its services would share it otherwise now.
+    exact(booked) + exact(corrections) = exact(now), and so in cents: each correction is rounded once, as every line
+    is, and balanced with what was booked. A line whose quantity stays is not touched, even if its services would
+    share it otherwise now.
     """
-    rated = _sum_by_key(now)
-    before = _sum_by_key(booked)
+    rated, billed = _sum_by_key(now), tuple(booked)
+    before = _sum_by_key(billed)
     found = (
         _difference((rated.get(key) or before[key])[0], rated.get(key), before.get(key))
         for key in sorted(rated.keys() | before.keys())
     )
-    return tuple(line for line in found if line is not None)
+    return balance_correction([line for line in found if line is not None], sum_exact(billed))
 
 
 _Sums = tuple[RatedLine, Decimal, Decimal, dict[tuple[str | None, str | None], tuple[Decimal, Decimal]]]
@@ -267,4 +269,4 @@ def only_project(lines: Iterable[RatedLine], project_id: str) -> tuple[RatedLine
                 service_id=mine[0].service_id if len(mine) == 1 else None,
             )
         )
-    return tuple(found)
+    return balance_bill(found)

@@ -164,6 +164,10 @@ def _replay_prorate(given: Mapping[str, Decimal]) -> str:
     return text(prorate(int(given["end_seconds"]), whole) - prorate(int(given["start_seconds"]), whole))
 
 
+def _replay_balance(given: Mapping[str, Decimal]) -> str:
+    return text(given["rounded_minor"] + (1 if given["bill_minor"] > given["lines_minor"] else -1))
+
+
 def round_minor(amount: Decimal) -> int:
     """Cents, half away from zero: the one rounding of a line."""
     return int(amount.scaleb(2, context=Context(prec=PRECISION)).quantize(Decimal(1), rounding=ROUND_HALF_UP))
@@ -181,4 +185,5 @@ _REPLAYS: Final[Mapping[StepKind, Callable[[Mapping[str, Decimal]], str]]] = {
     StepKind.TRUE_UP: lambda given: text((given["minimum_minor"] - given["net_minor"]).scaleb(-2)),
     StepKind.CORRECT: lambda given: text(given["now"] - given["before"]),
     StepKind.ROUND: lambda given: str(round_minor(given["exact_amount"])),
+    StepKind.BALANCE: _replay_balance,
 }

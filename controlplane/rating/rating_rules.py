@@ -1,7 +1,7 @@
 """From a period's usage to rated lines, credits, problems and a hash. Pure: live cost, preview and invoice are this.
 
-Order of the steps (metering.md §3.5): convert, free units, tiers, discount in percent, amount, round, true-up to
-the plan's least spend, credits. VAT and payment come after, in other rooms.
+Order of the steps (metering.md §3.5): convert, free units, tiers, discount in percent, amount, round, balance,
+true-up to the plan's least spend, credits. VAT and payment come after, in other rooms.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from controlplane.rating.domain import (
 )
 from controlplane.rating.line_rules import Weight, make_fee_line, make_lines, make_true_up
 from controlplane.rating.price_rules import VersionTable, find_version, list_edges, list_matching
+from controlplane.rating.rounding_rules import balance_bill
 
 # A month has 745 hours, and a price or plan changes on a full hour.
 SLICES_MAX: Final = 800
@@ -97,6 +98,7 @@ def rate(given: RatingInput) -> RatedPeriod:
     lines = [line for stretch in stretches for line in _rate_stretch(given, stretch)]
     lines += _rate_fees(given, problems)
     lines.sort(key=lambda line: (line.sku, line.charge_period.start, str(line.price_version_id), line.tier))
+    lines = list(balance_bill(lines))
     last = given.plans[-1]
     true_up = make_true_up(given.period, last.plan, last.span, lines)
     if true_up is not None:

@@ -107,7 +107,8 @@ def default_plan(uow: UnitOfWork) -> Plan:
 
 
 def find_tenant_plan(uow: UnitOfWork, tenant_id: TenantId) -> TenantPlan:
-    """The plan in force now."""
+    """The plan in force now; NotFound without the tenant."""
+    tenancy.get_tenant(uow, tenant_id)
     plans = repository.list_plans(uow)
     begun = [
         (start, code) for start, code in repository.list_tenant_plans(uow, tenant_id) if start <= uow.now
@@ -159,8 +160,12 @@ def grant_credit(
     effective_from: datetime | None,
     expires_at: datetime | None,
     actor: str,
+    deposit_id: UUID | None = None,
 ) -> CreditGrant:
-    """Give a tenant credit (platform transaction); InvalidInput for one that may not be given."""
+    """Give a tenant credit (platform transaction); InvalidInput for one that may not be given.
+
+    PREPAID credit comes from a paid deposit invoice, once (`deposit_id`), and from nothing else.
+    """
     tenancy.get_tenant(uow, tenant_id)
     grant = CreditGrant(
         id=CreditGrantId.new(),
@@ -174,6 +179,7 @@ def grant_credit(
         effective_from=effective_from or uow.now,
         expires_at=expires_at,
         created_at=uow.now,
+        deposit_id=deposit_id,
     )
     check_grant(grant)
     repository.add_grant(uow, grant)
@@ -185,6 +191,8 @@ def grant_credit(
 
 
 def list_grants(uow: UnitOfWork, tenant_id: TenantId) -> Sequence[CreditGrant]:
+    """A tenant's credits with what is left of each; NotFound without the tenant."""
+    tenancy.get_tenant(uow, tenant_id)
     return repository.list_grants(uow, tenant_id)
 
 

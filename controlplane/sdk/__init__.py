@@ -14,6 +14,7 @@ from controlplane.sdk.errors import (
     VersionChanged,
     WaitTimedOut,
 )
+from controlplane.sdk.inference import Gateway
 
 __all__ = [
     "ApiError",
@@ -21,6 +22,7 @@ __all__ = [
     "ConnectionLost",
     "DeploymentFailed",
     "Forbidden",
+    "Gateway",
     "InvalidRequest",
     "NotFound",
     "Rempart",

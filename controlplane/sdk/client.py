@@ -14,7 +14,7 @@ from controlplane.sdk import money
 from controlplane.sdk import resources as api
 from controlplane.sdk.errors import DeploymentFailed, WaitTimedOut
 from controlplane.sdk.resources import Json
-from controlplane.sdk.transport import BACKOFF_SECONDS, TIMEOUT_SECONDS, Transport
+from controlplane.sdk.transport import BACKOFF_SECONDS, TIMEOUT_SECONDS, TRIES_MAX, Transport
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 POLL_SECONDS = 0.5
@@ -37,6 +37,7 @@ class Rempart:
         *,
         timeout_seconds: float = TIMEOUT_SECONDS,
         backoff_seconds: float = BACKOFF_SECONDS,
+        tries_max: int = TRIES_MAX,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         sender = Transport(
@@ -44,6 +45,7 @@ class Rempart:
             key if key is not None else os.environ.get("REMPART_API_KEY", ""),
             timeout_seconds=timeout_seconds,
             backoff_seconds=backoff_seconds,
+            tries_max=tries_max,
             transport=transport,
         )
         self._transport = sender
@@ -77,7 +79,7 @@ class Rempart:
         self.usage_conflicts = api.Collection(sender, "/v1/admin/usage_conflicts", "usage_conflict")
         self.prices = money.Prices(sender, "/v1/admin/price_versions", "price_version")
         self.platform_invoices = money.PlatformInvoices(sender, "/v1/admin/invoices", "invoice")
-        self.platform_payments = money.PlatformPayments(sender)
+        self.platform_payments = money.PlatformPayments(sender, "/v1/admin/payments", "payment")
         self.ledger = money.Ledger(sender, "/v1/admin/ledger/entries", "entry", "entries")
         self.platform_audit_events = api.AuditEvents(sender, "/v1/admin/audit_events", "audit_event")
 

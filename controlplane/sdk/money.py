@@ -8,7 +8,7 @@ from typing import Any
 
 from controlplane.sdk import resources as api
 from controlplane.sdk.errors import NotFound
-from controlplane.sdk.resources import Collection, Json, Readable, Rows, at
+from controlplane.sdk.resources import Collection, Json, Page, Readable, Rows, at
 from controlplane.sdk.transport import Transport
 
 EVENTS_MEDIA = "application/cloudevents-batch+json"
@@ -31,6 +31,10 @@ class Usages(Collection):
     def list(self, **params: Any) -> Iterator[Json]:
         """Yield sums: `since`, `until` (RFC 3339), `granularity`, `group_by`, `project_id`, `service_id`, `meter`."""
         return Collection.list(self, **_since_until(params))
+
+    def page(self, *, limit: int | None = None, cursor: str | None = None, **params: Any) -> Page:
+        """Return one page of sums; the same filters."""
+        return Collection.page(self, limit=limit, cursor=cursor, **_since_until(params))
 
     def details(self, **params: Any) -> Iterator[Json]:
         """Yield the GPUs that instances held; the same filters."""
@@ -102,7 +106,8 @@ class PlatformInvoices(Invoices):
     """Invoices of all organizations, for the platform operator."""
 
     def close_period(self, organization_id: str, period: str, *, issue: bool = True) -> Json:
-        """Close a Paris month, such as 2026-10; return `invoice` (null when nothing was used) and `is_new`."""
+        """Close a Paris month, such as 2026-10; return `invoice` (null when nothing was used),
+        `credit_notes` for earlier months, and `is_new`."""
         body = {"organization_id": organization_id, "period": period, "issue": issue}
         return dict(self.transport.request("POST", "/v1/admin/billing/close", json=body).json())
 
@@ -122,6 +127,13 @@ class PlatformInvoices(Invoices):
         """Give back the whole invoice, or of each line `position` the amount `net`."""
         body = {"reason": reason, "lines": lines}
         return self._post(at(self.path, identifier, "credit_notes"), body, idempotency_key)
+
+    def sell_deposit(
+        self, organization_id: str, net: str, label: str, *, idempotency_key: str | None = None
+    ) -> Json:
+        """Invoice a deposit of `net` euros before VAT; once paid it is prepaid credit."""
+        path = at("/v1/admin/organizations", organization_id, "deposits")
+        return self._post(path, {"net": net, "label": label}, idempotency_key)
 
     def record_vat_check(self, body: Json) -> Json:
         """Record what VIES said about a VAT number."""
@@ -151,15 +163,23 @@ class Payments(Collection):
 
 
 @dataclass(frozen=True, slots=True)
-class PlatformPayments:
+class PlatformPayments(Collection):
     """What the bank says, for the platform operator."""
-
-    transport: Transport
 
     def receive(self, body: Json, *, idempotency_key: str | None = None) -> Json:
         """Record a payment; return `payment`, what it `settles`, `left_over` and `is_new`."""
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else None
-        return dict(self.transport.request("POST", "/v1/admin/payments", json=body, headers=headers).json())
+        return dict(self.transport.request("POST", self.path, json=body, headers=headers).json())
+
+    def match(self, organization_id: str) -> Rows:
+        """Settle open invoices with what earlier payments left over; return what was settled. Safe to repeat."""
+        path = at("/v1/admin/organizations", organization_id, "payments", "match")
+        return list(self.transport.request("POST", path).json()["settles"])
+
+    def balances(self, organization_id: str) -> Rows:
+        """Return an organization's issued invoices with what is open."""
+        path = at("/v1/admin/organizations", organization_id, "balances")
+        return list(self.transport.request("GET", path).json()["invoices"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +219,9 @@ class Organizations(api.Organizations):
         body = {"plan": plan, "valid_from": valid_from}
         reply = self.transport.request("PUT", at(self.path, identifier, "plan"), json=body)
         return dict(reply.json()["tenant_plan"])
+
+    def credits(self, identifier: str) -> Rows:
+        return list(self.transport.request("GET", at(self.path, identifier, "credits")).json()["credits"])
 
     def grant_credit(self, identifier: str, body: Json, *, idempotency_key: str | None = None) -> Json:
         return self._post(at(self.path, identifier, "credits"), body, idempotency_key, "credit")

@@ -23,6 +23,14 @@ def at(path: str, *parts: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a list. `next_cursor` asks for the next one; None on the last."""
+
+    items: Rows
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Collection:
     """What can be listed."""
 
@@ -31,14 +39,20 @@ class Collection:
     singular: str
     plural: str = ""
 
+    def page(self, *, limit: int | None = None, cursor: str | None = None, **params: Any) -> Page:
+        """Return one page; `params` are the list's filters."""
+        wanted = {**params, "limit": limit, "cursor": cursor}
+        answer = self.transport.request("GET", self.path, params=wanted).json()
+        return Page(list(answer[self.plural or self.singular + "s"]), answer.get("next_cursor") or None)
+
     def list(self, **params: Any) -> Iterator[Json]:
         """Yield all items, turning pages as needed. `params` are the list's filters, and `limit` a page's size."""
         cursor: str | None = None
         for _ in range(PAGES_MAX):
-            page = self.transport.request("GET", self.path, params={**params, "cursor": cursor}).json()
-            yield from page[self.plural or self.singular + "s"]
-            cursor = page.get("next_cursor")
-            if not cursor:
+            page = Collection.page(self, **{**params, "cursor": cursor})
+            yield from page.items
+            cursor = page.next_cursor
+            if cursor is None:
                 return
 
     def _post(self, path: str, body: Json | None, idempotency_key: str | None, field: str = "") -> Json:

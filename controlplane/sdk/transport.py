@@ -39,12 +39,14 @@ class Transport:
         *,
         timeout_seconds: float = TIMEOUT_SECONDS,
         backoff_seconds: float = BACKOFF_SECONDS,
+        tries_max: int = TRIES_MAX,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         headers = {"User-Agent": "rempart-sdk"}
         if key:
             headers["Authorization"] = f"Bearer {key}"
         self._backoff_seconds = backoff_seconds
+        self._tries_max = tries_max
         self._http = httpx.Client(
             base_url=base_url,
             headers=headers,
@@ -77,16 +79,16 @@ class Transport:
         raise error_of(response.status_code, _read_problem(response))
 
     def _send(self, method: str, path: str, **request: Any) -> httpx.Response:
-        for attempt in range(1, TRIES_MAX + 1):
+        for attempt in range(1, self._tries_max + 1):
             pause = self._backoff_seconds * attempt
             try:
                 response = self._http.request(method, path, **request)
             except httpx.TransportError as err:
                 may_repeat = method in _REPEATABLE or isinstance(err, _NEVER_ARRIVED)
-                if attempt == TRIES_MAX or not may_repeat:
+                if attempt == self._tries_max or not may_repeat:
                     raise ConnectionLost(f"{self._http.base_url} does not answer: {err}") from err
             else:
-                if attempt == TRIES_MAX or not _is_retryable(method, response):
+                if attempt == self._tries_max or not _is_retryable(method, response):
                     return response
                 pause = max(pause, _retry_after(response))
             time.sleep(pause)

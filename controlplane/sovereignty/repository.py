@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Final, TypeVar, cast
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, delete, func, literal, or_, select, tuple_
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ColumnElement, String, all_, and_, delete, func, literal, or_, select, tuple_
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from controlplane.kernel.ids import CertificationId, HoldingId, Id, LegalEntityId
 from controlplane.kernel.jurisdiction import Country
@@ -193,8 +193,16 @@ def list_verdicts_after(uow: UnitOfWork, after: tuple[str, str], limit: int) -> 
     ).all()
 
 
-def delete_verdicts(uow: UnitOfWork, policy_hash: str) -> None:
-    uow.session.execute(delete(VerdictRow).where(VerdictRow.policy_hash == policy_hash))
+def delete_verdicts_besides(uow: UnitOfWork, policies: Collection[str], decided_before: datetime) -> int:
+    """Delete the verdicts of all other policies that were last decided before an instant; how many."""
+    # One array, so that any number of policies is one parameter.
+    kept = literal(sorted(policies), ARRAY(String))
+    deleted = uow.session.execute(
+        delete(VerdictRow)
+        .where(VerdictRow.policy_hash != all_(kept), VerdictRow.decided_at < decided_before)
+        .returning(VerdictRow.site_code)
+    )
+    return len(deleted.all())
 
 
 def dump_site(site: SiteFacts) -> dict[str, object]:

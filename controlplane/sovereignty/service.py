@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
 
 from controlplane.kernel.ids import LegalEntityId
 from controlplane.plumbing.database import UnitOfWork
@@ -16,6 +16,8 @@ from controlplane.sovereignty.verdict_rules import judge_sites
 
 # One transaction of the sweep judges this many kept verdicts; the next one goes on where it ended.
 SWEEP_BATCH = 200
+# Longer than any transaction lasts; shorter than the time between two sweeps, each of which decides anew.
+FORGET_AFTER = timedelta(minutes=10)
 
 
 def evaluate(
@@ -49,9 +51,13 @@ def keep_verdicts(
         uow.emit(VerdictsChanged(changed, (fresh[changed[0]].policy_hash,)))
 
 
-def forget_verdicts(uow: UnitOfWork, policy_hash: str) -> None:
-    """Stop watching a policy that nobody relies on any more; platform transaction."""
-    repository.delete_verdicts(uow, policy_hash)
+def forget_verdicts(uow: UnitOfWork, relied_on: Collection[str]) -> int:
+    """Stop watching policies that nobody relies on any more (platform transaction); how many verdicts went.
+
+    `relied_on` are hashes of requirements, read in this transaction. A verdict that was decided within the last
+    FORGET_AFTER stays: whoever keeps it may not have committed what relies on it.
+    """
+    return repository.delete_verdicts_besides(uow, relied_on, uow.now - FORGET_AFTER)
 
 
 def load_facts(uow: UnitOfWork, sites: Sequence[SiteFacts], at: datetime) -> FactSet:

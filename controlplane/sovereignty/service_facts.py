@@ -179,6 +179,12 @@ def get_legal_entity(uow: UnitOfWork, entity_id: LegalEntityId) -> Fact[LegalEnt
     return Fact(repository.to_entity(row), row.ended_at, row.version)
 
 
+def require_legal_entity(uow: UnitOfWork, entity_id: LegalEntityId, field: str) -> None:
+    """Raise InvalidInput that names `field` unless the entity is recorded."""
+    if repository.find(uow, LegalEntityRow, entity_id) is None:
+        _refuse_unknown_entity(field, entity_id)
+
+
 def get_holding(uow: UnitOfWork, holding_id: HoldingId) -> Fact[Holding]:
     row = _get(repository.find(uow, HoldingRow, holding_id), holding_id)
     return Fact(repository.to_holding(row), row.ended_at, row.version)

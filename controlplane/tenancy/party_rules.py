@@ -108,7 +108,12 @@ def _country_problems(party: BillingParty) -> list[FieldProblem]:
 def _siren_problems(party: BillingParty) -> list[FieldProblem]:
     if party.country == "FR":
         if party.siren is None:
-            return [FieldProblem("siren", "A French company needs its SIREN (9 digits).")]
+            return [
+                FieldProblem(
+                    "siren",
+                    "Only businesses are served, no consumers: a French one shows its SIREN (9 digits).",
+                )
+            ]
         if not is_valid_siren(party.siren):
             return [
                 FieldProblem("siren", "This is not a SIREN: 9 digits, of which the last checks the others.")
@@ -122,7 +127,12 @@ def _vat_problems(party: BillingParty) -> list[FieldProblem]:
     if party.vat_id is None:
         if party.country == "FR":
             return []
-        return [FieldProblem("vat_id", "A company outside France needs its VAT or business number.")]
+        return [
+            FieldProblem(
+                "vat_id",
+                "Only businesses are served, no consumers: one outside France shows its VAT or business number.",
+            )
+        ]
     if not is_valid_vat_id(party.vat_id, party.country):
         return [FieldProblem("vat_id", f"This is not a VAT number of {party.country}.")]
     if party.country == "FR" and party.siren is not None and not party.vat_id.endswith(party.siren):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, text
+from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from controlplane.kernel.ids import ProjectId, TenantId
@@ -180,11 +180,23 @@ def set_quota(uow: UnitOfWork, tenant_id: TenantId, name: QuotaName, limit: int)
     )
 
 
-def lock_quota(uow: UnitOfWork, tenant_id: TenantId, name: QuotaName) -> None:
-    """Make other transactions that count the same quota of the tenant wait until this one ends."""
-    uow.session.execute(
-        text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 7275))"), {"name": f"{tenant_id}|{name}"}
+def lock_quota(uow: UnitOfWork, tenant_id: TenantId, name: QuotaName) -> int:
+    """Make others that count the same quota of the tenant wait until this transaction ends; return the limit.
+
+    The limit is as it stood when the lock was asked for. What is counted against it must be read afterwards.
+    """
+    lock = func.pg_advisory_xact_lock(func.hashtextextended(f"{tenant_id}|{name}", 7275))
+    own = (
+        select(QuotaRow.limit_count)
+        .where(QuotaRow.tenant_id == tenant_id, QuotaRow.name == name.value)
+        .scalar_subquery()
     )
+    row = uow.session.execute(
+        select(func.coalesce(own, QuotaDefaultRow.limit_count), lock).where(
+            QuotaDefaultRow.name == name.value
+        )
+    ).one()
+    return int(row[0])
 
 
 def to_tenant(row: TenantRow) -> Tenant:

@@ -177,8 +177,7 @@ def check_quota(uow: UnitOfWork, name: QuotaName, count_used: Callable[[], int],
 
     Other transactions that check the same quota wait until this one ends, so that `count_used` stays true.
     """
-    repository.lock_quota(uow, uow.tenant, name)
-    limit = next(quota.limit for quota in list_quotas(uow, uow.tenant) if quota.name is name)
+    limit = repository.lock_quota(uow, uow.tenant, name)
     used = count_used()
     if used + wanted > limit:
         raise QuotaExceeded(

@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 from controlplane.sdk import ApiError
-from infra.demo import calls, fleet, gpus, kubernetes, tenant
-from infra.demo.stage import Stage, opened_stage
+from infra.demo import budget, calls, closing, fleet, gpus, kubernetes, portal, tenant, usage
+from infra.demo.as_code import AsCode
+from infra.demo.stage import Stage, opened_stage, stop_kept_stack
 from infra.demo.teller import StoryBroken, Teller
 
 FOLDER = Path("build/demo")
@@ -26,29 +27,52 @@ def tell_story(teller: Teller, stage: Stage) -> None:
     with teller.chapter(4, "The first call wakes a real model"):
         calls.tell(teller, stage, customer)
     with teller.chapter(5, "Two replicas of four GPUs on simulated nodes"):
-        service = gpus.tell_gpus(teller, stage, customer)
+        gpus.tell_gpus(teller, stage, customer)
     with teller.chapter(6, "A certificate expires"):
-        gpus.tell_move(teller, stage, customer, service)
+        gpus.tell_move(teller, stage, customer)
     with teller.chapter(7, "The same through kubectl"):
         kubernetes.tell(teller, stage, customer)
+    # The engine of chapter 10 works meanwhile: it has a project of its own.
+    program = AsCode(stage, customer)
+    with teller.chapter(8, "What was used, what it costs, and where it stops"):
+        # The month that is billed is the real one.
+        stage.admin.move_clock(0)
+        teller.say("the clock is put back to the real time")
+        budget.agree(teller, stage, customer)
+        usage.tell(teller, stage, customer)
+        budget.tell(teller, stage, customer)
+    with teller.chapter(9, "The month is over: invoices, books, and what comes after"):
+        closing.tell(teller, stage, customer)
+    with teller.chapter(10, "The other doors: the portal, and infrastructure as code"):
+        # Pages show the running month, and that is the one in which something was used.
+        stage.admin.move_clock(0)
+        portal.tell(teller, stage, customer)
+        program.tell(teller)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    argparse.ArgumentParser(prog="python -m infra.demo", description=__doc__).parse_args(arguments)
+    parser = argparse.ArgumentParser(prog="python -m infra.demo", description=__doc__)
+    parser.add_argument(
+        "--keep", action="store_true", help="leave the stack running at the end, so that it can be looked at"
+    )
+    is_kept = parser.parse_args(arguments).keep
+    stack = FOLDER / "stack"
+    stop_kept_stack(stack.absolute())
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
     teller = Teller(FOLDER.absolute())
     try:
-        with opened_stage(teller, FOLDER.absolute() / "stack") as stage:
+        with opened_stage(teller, stack.absolute(), is_kept=is_kept) as stage:
             tell_story(teller, stage)
     except (StoryBroken, ApiError) as broken:
         teller.console.print(f"\n[bold red]The story broke:[/bold red] {broken}")
-        teller.console.print(f"Logs: {FOLDER / 'stack' / 'logs'}")
+        teller.console.print(f"Logs: {stack / 'logs'}")
         return 1
     teller.finish()
-    teller.console.print(f"\nDone in {teller.figures['wall_seconds']} s; nothing is left running.")
+    end = f"the stack goes on: REMPART_LOCAL_DIR={stack} make down" if is_kept else "nothing is left running"
+    teller.console.print(f"\nDone in {teller.figures['wall_seconds']} s; {end}.")
     teller.console.print(
-        f"Look at {FOLDER / 'transcript.md'}, {FOLDER / 'summary.json'} and the placements beside them."
+        f"Look at {FOLDER / 'transcript.md'}, {FOLDER / 'summary.json'} and what lies beside them."
     )
     return 0
 

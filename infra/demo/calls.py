@@ -11,7 +11,7 @@ import openai
 
 from infra.demo.stage import Stage
 from infra.demo.teller import StoryBroken, Teller, require
-from infra.demo.tenant import MODEL, Tenant
+from infra.demo.tenant import MODEL, EngineCount, Tenant
 from infra.demo.waiting import wait_until
 
 QUESTION = "Name the capital of France in one short sentence."
@@ -36,7 +36,7 @@ def tell(teller: Teller, stage: Stage, tenant: Tenant) -> None:
     _sleep_again(teller, tenant, service_id)
 
 
-def _client(stage: Stage, key: str) -> openai.OpenAI:
+def openai_client(stage: Stage, key: str) -> openai.OpenAI:
     return openai.OpenAI(api_key=key, base_url=f"{stage.gateway_url}/v1", max_retries=0, timeout=120)
 
 
@@ -44,8 +44,9 @@ def _call_streaming(teller: Teller, stage: Stage, tenant: Tenant) -> str:
     began = time.monotonic()
     with teller.waiting("the first call: held while a replica starts"):
         raw = _wait_for_route(stage, tenant)
-        first, pieces = 0.0, []
+        first, pieces, engine = 0.0, [], None
         for chunk in raw.parse():
+            engine = chunk.usage or engine
             if chunk.choices and chunk.choices[0].delta.content:
                 first = first or time.monotonic() - began
                 pieces.append(chunk.choices[0].delta.content)
@@ -57,6 +58,9 @@ def _call_streaming(teller: Teller, stage: Stage, tenant: Tenant) -> str:
     teller.say(f"x-request-id: {request_id}")
     teller.say(f"x-rempart-residency: {residency}")
     require(answer, "a real model must have answered")
+    require(engine is not None, "the engine must say what the call used")
+    assert engine is not None
+    tenant.engine_counts.append(EngineCount(request_id, engine.prompt_tokens, engine.completion_tokens))
     require("country=FR" in residency, "the answer must come from France")
     teller.figure("first_token_cold_seconds", round(first, 2))
     return request_id
@@ -67,7 +71,7 @@ def _wait_for_route(stage: Stage, tenant: Tenant) -> Any:
     deadline = time.monotonic() + 20
     while True:
         try:
-            return _client(stage, tenant.key).chat.completions.with_raw_response.create(
+            return openai_client(stage, tenant.key).chat.completions.with_raw_response.create(
                 model=MODEL,
                 messages=[{"role": "user", "content": QUESTION}],
                 max_tokens=32,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from infra.demo.stage import Stage
@@ -18,7 +18,10 @@ B300_NODE: dict[str, Any] = {
     "memory_mib": 2_097_152,
     "watts_per_node": 14_500,
 }
-CERTIFICATE_DAYS_LEFT = {"essonne-1": 900, "borlange-1": 20}
+# A certificate holds through its last day (UTC). Borlänge's ends with the present one, unless that is over in minutes:
+# so the clock has to be moved by hours only, and stays within reach of the month in which usage is recorded.
+MIDNIGHT_MARGIN = timedelta(minutes=10)
+ESSONNE_DAYS_LEFT = 900
 
 
 def company(stage: Stage, name: str, country: str) -> str:
@@ -57,14 +60,18 @@ def hold(stage: Stage, holder: str, held: str, percent: int) -> None:
     stage.admin.holdings.create(body)
 
 
-def certify(stage: Stage, site: str, framework: str, version: str, days: int) -> dict[str, Any]:
-    today = datetime.now(UTC).date()
+def last_day_of_borlange() -> date:
+    """The last day on which Borlänge's certificate holds."""
+    return (datetime.now(UTC) + MIDNIGHT_MARGIN).date()
+
+
+def certify(stage: Stage, site: str, framework: str, version: str, last_day: date) -> dict[str, Any]:
     body = {
         "framework": framework,
         "framework_version": version,
         "site_code": site,
-        "issued_on": str(today - timedelta(days=365)),
-        "expires_on": str(today + timedelta(days=days)),
+        "issued_on": str(last_day - timedelta(days=1_095)),
+        "expires_on": str(last_day),
         "evidence": "certificate made up for this demo: hence the name ends in -LIKE",
     }
     return stage.admin.certifications.create(body)
@@ -121,15 +128,14 @@ def _state_facts(teller: Teller, stage: Stage) -> None:
     datacenter(stage, "essonne-1", "Essonne", "FR", essonne, 40_000, 1200)
     datacenter(stage, "borlange-1", "Borlänge", "SE", borlange, 20_000, 1150)
     datacenter(stage, "dublin-1", "Dublin", "IE", dublin, 20_000, 1180)
-    for site, framework, version in (
-        ("essonne-1", "SECNUMCLOUD-LIKE", "3.2"),
-        ("essonne-1", "HDS-LIKE", "2.0"),
-        ("borlange-1", "HDS-LIKE", "2.0"),
-    ):
-        certify(stage, site, framework, version, CERTIFICATE_DAYS_LEFT[site])
+    soon = last_day_of_borlange()
+    later = soon + timedelta(days=ESSONNE_DAYS_LEFT)
+    certify(stage, "essonne-1", "SECNUMCLOUD-LIKE", "3.2", later)
+    certify(stage, "essonne-1", "HDS-LIKE", "2.0", later)
+    certify(stage, "borlange-1", "HDS-LIKE", "2.0", soon)
     teller.say("3 datacenters: Essonne (FR, 40 MW, PUE 1.20), Borlänge (SE, PUE 1.15), Dublin (IE, PUE 1.18)")
     teller.say(
-        "certificates: SecNumCloud-like and HDS-like in Essonne, HDS-like in Borlänge for 20 more days"
+        f"certificates: SecNumCloud-like and HDS-like in Essonne, HDS-like in Borlänge through {soon} and no longer"
     )
 
 

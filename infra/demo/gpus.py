@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
-from infra.demo.fleet import CERTIFICATE_DAYS_LEFT
 from infra.demo.stage import Stage
 from infra.demo.teller import Teller, require
 from infra.demo.tenant import GPU_MODEL, Tenant, explain
 from infra.demo.waiting import wait_until
 
-SECONDS_A_DAY = 86_400
+# Past the certificate's last instant.
+EXPIRED_BY = timedelta(minutes=1)
+ONE_MINUTE = timedelta(minutes=1)
 
 
-def tell_gpus(teller: Teller, stage: Stage, tenant: Tenant) -> dict[str, Any]:
+def tell_gpus(teller: Teller, stage: Stage, tenant: Tenant) -> None:
     definition = {
         "name": "redaction",
         "instance_types": [{"type": "b300-4x"}],
@@ -46,16 +48,23 @@ def tell_gpus(teller: Teller, stage: Stage, tenant: Tenant) -> dict[str, Any]:
         ", ".join(sorted(f"{line['data']['node']}/gpu-{line['data']['gpu_index']}" for line in opened))
     )
     teller.figure("gpu_intervals_open", len(opened))
-    return service
+    tenant.gpu_service = service
 
 
-def tell_move(teller: Teller, stage: Stage, tenant: Tenant, service: dict[str, Any]) -> None:
+def tell_move(teller: Teller, stage: Stage, tenant: Tenant) -> None:
+    assert tenant.gpu_service is not None
+    service = tenant.gpu_service
     before = datacenters(tenant, service["id"])
     require(before == ["borlange-1"], f"'redaction' should run in Borlänge, it runs in {before}")
-    days = CERTIFICATE_DAYS_LEFT["borlange-1"] + 2
-    stage.admin.request("PUT", "/v1/admin/clock", json={"offset_seconds": days * SECONDS_A_DAY})
+    certificate = next(
+        each for each in stage.admin.certifications.list() if each["site_code"] == "borlange-1"
+    )
+    ended = datetime.combine(
+        datetime.fromisoformat(certificate["expires_on"]) + timedelta(days=1), time(), UTC
+    )
+    clock = stage.move_clock_to(ended + EXPIRED_BY)
     teller.say(
-        f"the clock is moved {days} days ahead (simulated): Borlänge's HDS-like certificate has expired"
+        f"the clock is moved to {clock:%Y-%m-%d %H:%M} UTC (simulated): Borlänge's HDS-like certificate has expired"
     )
     moved = wait_until(
         teller,
@@ -69,13 +78,15 @@ def tell_move(teller: Teller, stage: Stage, tenant: Tenant, service: dict[str, A
     left = next(a for a in explanation["assessments"] if a["datacenter"] == "borlange-1")
     require(not left["is_admitted"], "nothing new may be placed in Borlänge")
     teller.say(f"new placements in Borlänge are refused: {left['rejections'][0]['text']['en']}")
+    # The old part goes on for a while after its traffic has moved, so that running answers end. None runs here.
+    stage.move_clock_to(ended + EXPIRED_BY + ONE_MINUTE)
+    wait_until(
+        teller, "the intervals in Borlänge closing", lambda: len(open_gpus(stage, service["id"])) == 8, 60
+    )
     wanted = ("essonne", "certificate", "certification", "moved", "moving")
     for event in reversed(list(tenant.client.service_events.list(service_id=service["id"]))):
         if any(word in event["message"].lower() for word in wanted):
             teller.say(f"event: {event['message']}")
-    wait_until(
-        teller, "the intervals in Borlänge closing", lambda: len(open_gpus(stage, service["id"])) == 8, 60
-    )
 
     def counted() -> dict[str, int] | None:
         phases = [line["data"]["phase"] for line in read_allocations(stage)]
@@ -90,9 +101,9 @@ def tell_move(teller: Teller, stage: Stage, tenant: Tenant, service: dict[str, A
 
 
 def datacenters(tenant: Tenant, service_id: str) -> list[str]:
-    """Where the service runs or is meant to run, without what is stopping."""
+    """Where new calls go to."""
     parts = tenant.client.regional_deployments.list(service_id=service_id)
-    return sorted(p["datacenter"] for p in parts if p["status"] in ("HEALTHY", "SLEEPING"))
+    return sorted(part["datacenter"] for part in parts if part["route"] == "ACTIVE")
 
 
 def read_allocations(stage: Stage) -> list[dict[str, Any]]:

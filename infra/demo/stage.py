@@ -10,16 +10,27 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from math import ceil
 from pathlib import Path
 
 from controlplane.sdk import Rempart
 from infra.demo.teller import StoryBroken, Teller
 from infra.local.build import ensure_built, program
+from infra.local.paths import Layout, write_private
+from infra.local.stack import PORT_VARIABLES
 from infra.local.versions import KUBERNETES
 
 # Addresses of somebody's own cluster or servers are kept (they are used instead of ours); those that an earlier
 # `make up` exported must not leak into the demo's own stack.
-_OWN = ("REMPART_API_URL", "REMPART_GATEWAY_URL", "REMPART_ADMIN_KEY", "REMPART_API_KEY", "REMPART_STATE_DIR")
+_OWN = (
+    "REMPART_API_URL",
+    "REMPART_GATEWAY_URL",
+    "REMPART_PORTAL_URL",
+    "REMPART_ADMIN_KEY",
+    "REMPART_API_KEY",
+    "REMPART_STATE_DIR",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +57,43 @@ class Stage:
             raise StoryBroken(f"kubectl {' '.join(arguments)}: {done.stderr.strip()}")
         return done.stdout
 
+    def move_clock_to(self, instant: datetime) -> datetime:
+        """Let the installation take `instant`, or now when that has passed, for now; return what it says."""
+        ahead = max(0, ceil((instant - datetime.now(UTC)).total_seconds()))
+        return datetime.fromisoformat(self.admin.move_clock(ahead)["now"])
+
+    def keep_key(self, name: str, key: str) -> None:
+        """Leave a key beside the operator's, for who looks at a stack that was kept."""
+        write_private(self.state_dir.parent / name, key + "\n")
+
     def tenant(self, key: str) -> Rempart:
         return Rempart(key, self.environment["REMPART_API_URL"])
 
 
+def stop_kept_stack(folder: Path) -> None:
+    """Stop what an earlier run left running under `folder`, before its files go."""
+    if Layout(folder).control_socket.exists():
+        _local(_environment(folder), "down")
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """This shell's environment for a stack under `folder`; its ports are any free ones, so that a stack that
+    starts at the same moment takes none of them."""
+    kept = {name: value for name, value in os.environ.items() if name not in _OWN}
+    ports = {name: os.environ.get(name, "0") for name in PORT_VARIABLES.values()}
+    return {**kept, **ports, "REMPART_LOCAL_DIR": str(folder)}
+
+
 @contextmanager
-def opened_stage(teller: Teller, folder: Path) -> Iterator[Stage]:
-    """Start a fresh stack under `folder`, hand it over, and stop it whatever happens."""
+def opened_stage(teller: Teller, folder: Path, *, is_kept: bool = False) -> Iterator[Stage]:
+    """Start a fresh stack under `folder`, hand it over, and stop it whatever happens.
+
+    With `is_kept` a stack whose story came to its end goes on.
+    """
+    is_told = False
     ensure_built()
     shutil.rmtree(folder, ignore_errors=True)
-    environment = {name: value for name, value in os.environ.items() if name not in _OWN}
-    environment["REMPART_LOCAL_DIR"] = str(folder)
+    environment = _environment(folder)
     try:
         _local(environment, "up")
         environment |= _read_env(folder / "env")
@@ -68,9 +105,11 @@ def opened_stage(teller: Teller, folder: Path) -> Iterator[Stage]:
                 program(KUBERNETES, "kubectl"),
                 Path(environment["REMPART_STATE_DIR"]),
             )
+        is_told = True
     finally:
-        with teller.waiting("stopping the stack"):
-            _local(environment, "down")
+        if not (is_kept and is_told):
+            with teller.waiting("stopping the stack"):
+                _local(environment, "down")
 
 
 def _local(environment: dict[str, str], command: str) -> None:

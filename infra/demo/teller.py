@@ -59,14 +59,23 @@ class Teller:
 
     def keep(self, name: str, document: Any) -> None:
         """Leave a document among the artefacts."""
-        (self.folder / name).write_text(
-            json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
+        self.keep_file(name, (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode())
+
+    def keep_file(self, name: str, content: bytes) -> Path:
+        """Leave a file among the artefacts; `name` may name a folder before it."""
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        return path
 
     def finish(self) -> None:
         self.figures["wall_seconds"] = round(time.monotonic() - self.started, 1)
         summary = {
-            "simulated": "GPU nodes are simulated (kwok); the process node, the model and every answer are real",
+            "simulated": (
+                "GPU nodes (kwok), the GPUs of the customers of chapter 9, the moves of the clock, the answer of VIES, "
+                "the seller and the certificates are made up, and named so; the process node, the model and every "
+                "answer are real"
+            ),
             "chapters": self.chapters,
             **self.figures,
         }

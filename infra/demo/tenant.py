@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from controlplane.sdk import ApiError, Rempart
@@ -23,14 +23,27 @@ REQUIREMENT = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class EngineCount:
+    """What the engine itself said, in its answer, that one call used: tokens, exactly."""
+
+    request_id: str
+    input_tokens: int
+    output_tokens: int
+
+
 @dataclass(slots=True)
 class Tenant:
+    """The customer of the story. `engine_counts` grows with each call that a model answered."""
+
     client: Rempart
     key: str
     organization: dict[str, Any]
     project: dict[str, Any]
     app_id: str = ""
     service: dict[str, Any] | None = None
+    gpu_service: dict[str, Any] | None = None
+    engine_counts: list[EngineCount] = field(default_factory=list)
 
 
 def sign_up(teller: Teller, stage: Stage) -> Tenant:
@@ -56,9 +69,12 @@ def sign_up(teller: Teller, stage: Stage) -> Tenant:
             anonymous.sign_up(wrong)
             require(False, "a SIREN with a wrong check digit must be refused")
         except ApiError as refused:
-            teller.say(f"a SIREN with a wrong check digit is refused ({refused.status}): {_first(refused)}")
+            teller.say(
+                f"a SIREN with a wrong check digit is refused ({refused.status}): {first_problem(refused)}"
+            )
         made = anonymous.sign_up(body)
     key = made["api_key"]["secret"]
+    stage.keep_key("tenant-key", key)
     teller.say(f"{made['organization']['legal_name']} signed up: {made['organization']['id']}")
     teller.say(
         f"its key is shown once: {key[:12]}… ({len(key)} characters, CRC32 at its end); only a keyed hash stays"
@@ -131,5 +147,5 @@ def _explanation_or_none(tenant: Tenant, service_id: str) -> dict[str, Any] | No
         raise
 
 
-def _first(refused: ApiError) -> str:
+def first_problem(refused: ApiError) -> str:
     return refused.fields[0]["message"] if refused.fields else refused.message

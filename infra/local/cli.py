@@ -150,6 +150,9 @@ def _wait_until_up(layout: Layout, supervisor: "subprocess.Popen[bytes]", log: P
                 supervisor.wait()
             return EXIT_FAILED
     print(f"Up in {describe_duration(time.monotonic() - started)}.")
+    portal = next((p for p in answer["programs"] if p["name"] == "portal"), None)
+    if portal is not None:
+        print(f"Portal: {portal['about'].rpartition(' ')[2]} (sign in with the operator's key or a tenant's)")
     print(f"Addresses and the operator's key: {layout.environment_file}")
     print(f"  set -a; . {os.path.relpath(layout.environment_file)}; set +a")
     return 0

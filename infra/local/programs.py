@@ -120,6 +120,7 @@ def program_specs(layout: Layout, addresses: Addresses, secrets: LocalSecrets) -
         ),
         _operators(layout, addresses, common | redis | ingest),
         *_gateway(layout, addresses, common | redis | pepper | ingest),
+        _portal(addresses, common | redis | pepper),
     ]
 
 
@@ -137,6 +138,18 @@ def _api(addresses: Addresses, environment: Mapping[str, str], needs: tuple[str,
     is_ready = partial(probes.answers_http, port, "/readyz")
     about = f"REST on http://127.0.0.1:{port}"
     return _python("api", about, f"{ENTRY}.api", needs, {**environment, **own}, is_ready)
+
+
+def _portal(addresses: Addresses, environment: Mapping[str, str]) -> ProcessSpec:
+    port = addresses.ports["portal"]
+    own = {
+        "REMPART_PORTAL_PORT": str(port),
+        "REMPART_API_URL": f"http://127.0.0.1:{addresses.ports['api']}",
+        "REMPART_GATEWAY_URL": f"http://127.0.0.1:{addresses.ports['gateway']}",
+    }
+    is_ready = partial(probes.answers_http, port, "/healthz")
+    about = f"pages for people on http://127.0.0.1:{port}"
+    return _python("portal", about, f"{ENTRY}.portal", ("api",), {**environment, **own}, is_ready)
 
 
 def _operators(layout: Layout, addresses: Addresses, environment: Mapping[str, str]) -> ProcessSpec:

@@ -30,6 +30,7 @@ PREFERRED_PORTS: Mapping[str, int] = {
     "gateway": 8081,
     "gateway-admin": 8082,
     "activator": 8083,
+    "portal": 8084,
     "operators-health": 0,
 }
 
@@ -38,6 +39,7 @@ PORT_VARIABLES: Mapping[str, str] = {
     "gateway": "REMPART_GATEWAY_PORT",
     "gateway-admin": "REMPART_GATEWAY_ADMIN_PORT",
     "activator": "REMPART_ACTIVATOR_PORT",
+    "portal": "REMPART_PORTAL_PORT",
 }
 
 CLUSTER_IDENTITIES = ("admin", "rempart-operators", "rempart-controlplane", "process-node")
@@ -51,6 +53,10 @@ class Stack:
     specs: tuple[ProcessSpec, ...]
     groups: Mapping[str, tuple[str, ...]]
     addresses: Addresses
+
+    @property
+    def portal_url(self) -> str:
+        return f"http://127.0.0.1:{self.addresses.ports['portal']}"
 
     def select(self, only: Iterable[str]) -> tuple[ProcessSpec, ...]:
         """The programs named, by themselves or by group, and all they need; nothing named = all.
@@ -72,6 +78,7 @@ class Stack:
         variables = {
             "REMPART_API_URL": f"http://127.0.0.1:{self.addresses.ports['api']}",
             "REMPART_GATEWAY_URL": f"http://127.0.0.1:{self.addresses.ports['gateway']}",
+            "REMPART_PORTAL_URL": self.portal_url,
             "REMPART_ADMIN_KEY": key.read_text(encoding="utf-8").strip() if key.exists() else "",
             "KUBECONFIG": str(self.addresses.kubeconfigs["admin"]),
             "DATABASE_URL": self.addresses.database_url,

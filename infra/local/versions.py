@@ -73,7 +73,16 @@ KWOK = Source(
     ),
 )
 
-SOURCES = (ETCD, KUBERNETES, KWOK)
+# The engine of infrastructure as code. Its version is asked before every run, so it must be stamped in.
+PULUMI = Source(
+    name="pulumi",
+    module="github.com/pulumi/pulumi/pkg/v3",
+    version="v3.250.0",
+    packages=("github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",),
+    ldflags=(*STRIP, "-X", "github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v3.250.0"),
+)
+
+SOURCES = (ETCD, KUBERNETES, KWOK, PULUMI)
 
 HELM = Source(
     name="helm",

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+SYSTEM_NAMESPACE = "rempart-system"
+
 
 @dataclass(frozen=True, slots=True)
 class OperatorSettings:
@@ -24,6 +26,8 @@ class OperatorSettings:
     qps: float
     workers: int
     is_leader_election_on: bool
+    # Where acceptance runs of nodes happen.
+    system_namespace: str
     # Where allocations are shipped to; without an address they stay in the spool.
     ingest_url: str = ""
     ingest_key: str = field(repr=False, default="")
@@ -68,7 +72,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> OperatorSettings:
         process_hosts_dir=Path(hosts) if hosts else None,
         redis_url=environ.get("REDIS_URL", ""),
         identity=environ.get("POD_NAME", "") or f"{socket.gethostname()}-{os.getpid()}",
-        namespace=environ.get("POD_NAMESPACE", "") or "rempart-system",
+        namespace=environ.get("POD_NAMESPACE", "") or SYSTEM_NAMESPACE,
         cell=environ.get("REMPART_CELL", "") or "local",
         health_host=environ.get("REMPART_OPERATOR_HEALTH_HOST", "") or "127.0.0.1",
         health_port=_whole(environ, "REMPART_OPERATOR_HEALTH_PORT", 0, 0, 65_535),
@@ -76,6 +80,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> OperatorSettings:
         qps=float(_whole(environ, "REMPART_OPERATOR_QPS", 300, 1, 10_000)),
         workers=_whole(environ, "REMPART_OPERATOR_WORKERS", 16, 1, 256),
         is_leader_election_on=election == "true",
+        system_namespace=environ.get("REMPART_SYSTEM_NAMESPACE", "") or SYSTEM_NAMESPACE,
         ingest_url=environ.get("REMPART_INGEST_URL", ""),
         ingest_key=environ.get("REMPART_INGEST_KEY", ""),
         ingest_key_file=Path(key_file) if key_file else None,

@@ -39,7 +39,6 @@ from operators.nodepool.domain import (
     LABEL_NODE_CLAIM,
     MANAGER,
     REGISTRATION_TIMEOUT_S,
-    SYSTEM_NAMESPACE,
     AcceptanceFacts,
     ClaimFacts,
     MachineOrder,
@@ -59,13 +58,20 @@ class ClaimController:
     """`reconcile` is the controller's; the stores are the manager's."""
 
     def __init__(
-        self, claims: Store, nodes: Store, acceptances: Store, providers: Mapping[str, Provider]
+        self,
+        claims: Store,
+        nodes: Store,
+        acceptances: Store,
+        providers: Mapping[str, Provider],
+        system_namespace: str,
     ) -> None:
         self._claims = claims
         self._nodes = nodes
         self._acceptances = acceptances
         self._providers = providers
-        self._teardown = Teardown(claims, nodes, acceptances)
+        # Where acceptance runs happen.
+        self._namespace = system_namespace
+        self._teardown = Teardown(claims, nodes, acceptances, system_namespace)
 
     def keys_of_node(self, change: Change) -> Iterable[ObjectKey]:
         """A node wakes the claim of its name."""
@@ -129,7 +135,7 @@ class ClaimController:
         return node if annotations.get(ANNOTATION_CLAIM_UID) == uid_of(claim) else None
 
     def _acceptance(self, claim: Obj, *, is_simulated: bool) -> AcceptanceFacts | None:
-        pod = self._acceptances.find(acceptance_name(claim["metadata"]["name"]), SYSTEM_NAMESPACE)
+        pod = self._acceptances.find(acceptance_name(claim["metadata"]["name"]), self._namespace)
         return read_acceptance(pod, is_simulated=is_simulated) if pod is not None else None
 
     async def _add_finalizer(self, claim: Obj, world: World) -> Obj:
@@ -154,7 +160,7 @@ class ClaimController:
             self._nodes.observe_write(await world.client.patch(NODES, key_of(node), patch, manager=MANAGER))
 
     async def _start_acceptance(self, claim: Obj, node: Obj, order: MachineOrder, world: World) -> None:
-        pod = build_acceptance_pod(claim, node, order)
+        pod = build_acceptance_pod(claim, node, order, self._namespace)
         try:
             self._acceptances.observe_write(await world.client.create(PODS, pod, manager=MANAGER))
         except AlreadyExists:
@@ -162,7 +168,7 @@ class ClaimController:
             log.debug("acceptance_exists", claim=order.claim_name)
 
     async def _remove_acceptance(self, claim: Obj, world: World) -> None:
-        key = ObjectKey(SYSTEM_NAMESPACE, acceptance_name(claim["metadata"]["name"]))
+        key = ObjectKey(self._namespace, acceptance_name(claim["metadata"]["name"]))
         pod = self._acceptances.get(key)
         if pod is not None and not is_deleting(pod):
             left = await world.client.delete(PODS, key, uid=uid_of(pod), grace_s=0)

@@ -9,7 +9,6 @@ from operators.lib.objects import ObjectKey
 from operators.lib.phases import PhaseTable
 
 MANAGER = "rempart-nodepool"
-SYSTEM_NAMESPACE = "rempart-system"
 ACCEPTANCE_IMAGE = "rempart.eu/local/acceptance:1"
 
 DRAIN_FINALIZER = "rempart.eu/drain"

@@ -10,7 +10,6 @@ from operators.nodepool.domain import (
     LABEL_ACCEPTANCE,
     LABEL_NODE_CLAIM,
     LABEL_NODE_POOL,
-    SYSTEM_NAMESPACE,
     MachineOrder,
     Taint,
 )
@@ -87,7 +86,7 @@ def build_fake_node(order: MachineOrder, provider_id: str) -> Obj:
     }
 
 
-def build_acceptance_pod(claim: Obj, node: Obj, order: MachineOrder) -> Obj:
+def build_acceptance_pod(claim: Obj, node: Obj, order: MachineOrder, namespace: str) -> Obj:
     """The run that must pass before the node takes work: bound to the node, holding all its GPUs."""
     resources = {"cpu": ACCEPTANCE_CPU, "memory": ACCEPTANCE_MEMORY}
     if order.gpus:
@@ -97,7 +96,7 @@ def build_acceptance_pod(claim: Obj, node: Obj, order: MachineOrder) -> Obj:
         "kind": "Pod",
         "metadata": {
             "name": acceptance_name(order.claim_name),
-            "namespace": SYSTEM_NAMESPACE,
+            "namespace": namespace,
             "labels": {
                 LABEL_ACCEPTANCE: "true",
                 LABEL_NODE_CLAIM: order.claim_name,
@@ -123,6 +122,11 @@ def build_acceptance_pod(claim: Obj, node: Obj, order: MachineOrder) -> Obj:
                 {
                     "name": "acceptance",
                     "image": ACCEPTANCE_IMAGE,
+                    # What the machine was ordered with, held against what it turns out to have.
+                    "env": [
+                        {"name": "REMPART_EXPECTED_CPU_MILLI", "value": str(order.cpu_milli)},
+                        {"name": "REMPART_EXPECTED_MEMORY_MIB", "value": str(order.memory_mib)},
+                    ],
                     "resources": {"requests": resources, "limits": resources},
                     "securityContext": {
                         "allowPrivilegeEscalation": False,

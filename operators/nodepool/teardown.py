@@ -11,7 +11,7 @@ from operators.lib.errors import Conflict
 from operators.lib.objects import NODE_CLAIMS, NODES, PODS, Obj, ObjectKey, is_deleting, key_of, uid_of
 from operators.lib.store import Store
 from operators.nodepool.claim_rules import Action, Decision
-from operators.nodepool.domain import DRAIN_FINALIZER, MANAGER, RELEASE_TIMEOUT_S, SYSTEM_NAMESPACE
+from operators.nodepool.domain import DRAIN_FINALIZER, MANAGER, RELEASE_TIMEOUT_S
 from operators.nodepool.drain_rules import DRAIN_POLL_S, DrainPlan, decide_drain
 from operators.nodepool.providers.base import Machine, Provider
 from operators.nodepool.resources import acceptance_name
@@ -26,10 +26,11 @@ RELEASE_POLL_S = 1.0
 class Teardown:
     """The part of the claim controller that runs once deletion was asked for."""
 
-    def __init__(self, claims: Store, nodes: Store, acceptances: Store) -> None:
+    def __init__(self, claims: Store, nodes: Store, acceptances: Store, system_namespace: str) -> None:
         self._claims = claims
         self._nodes = nodes
         self._acceptances = acceptances
+        self._namespace = system_namespace
 
     async def step(self, claim: Obj, node: Obj | None, provider: Provider, world: World) -> Result:
         """One step back. Without our finalizer there is nothing left to do here."""
@@ -82,7 +83,7 @@ class Teardown:
             await world.client.delete(NODES, key_of(node), uid=uid_of(node))
 
     async def _let_go(self, claim: Obj, finalizers: list[str], world: World) -> None:
-        key = ObjectKey(SYSTEM_NAMESPACE, acceptance_name(claim["metadata"]["name"]))
+        key = ObjectKey(self._namespace, acceptance_name(claim["metadata"]["name"]))
         pod = self._acceptances.get(key)
         if pod is not None and not is_deleting(pod):
             await world.client.delete(PODS, key, uid=uid_of(pod), grace_s=0)

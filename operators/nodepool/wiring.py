@@ -5,7 +5,7 @@ from operators.lib.controller import Controller
 from operators.lib.manager import Manager
 from operators.lib.objects import GPU_NODE_POOLS, NODE_CLAIMS, NODES, PODS
 from operators.nodepool.claim_controller import ClaimController
-from operators.nodepool.domain import LABEL_ACCEPTANCE, SYSTEM_NAMESPACE
+from operators.nodepool.domain import LABEL_ACCEPTANCE
 from operators.nodepool.pool_controller import POOL_INDEX, PoolController, pool_of
 from operators.nodepool.providers.base import Provider
 from operators.nodepool.providers.kwok import KwokProvider
@@ -18,7 +18,8 @@ def setup(manager: Manager, *, kwok_seed: int = 0, kwok_latency_max_s: float = 0
     pools = manager.store(GPU_NODE_POOLS)
     claims = manager.store(NODE_CLAIMS, indexers={POOL_INDEX: pool_of})
     nodes = manager.store(NODES)
-    acceptances = manager.store(PODS, namespace=SYSTEM_NAMESPACE, label_selector=f"{LABEL_ACCEPTANCE}=true")
+    system = manager.settings.system_namespace
+    acceptances = manager.store(PODS, namespace=system, label_selector=f"{LABEL_ACCEPTANCE}=true")
     providers: dict[str, Provider] = {
         ProviderKind.KWOK.value: KwokProvider(
             manager.client, nodes, manager.clock.now, seed=kwok_seed, latency_max_s=kwok_latency_max_s
@@ -32,7 +33,7 @@ def setup(manager: Manager, *, kwok_seed: int = 0, kwok_latency_max_s: float = 0
             claims, pool.keys_of_claim
         )
     )
-    claim = ClaimController(claims, nodes, acceptances, providers)
+    claim = ClaimController(claims, nodes, acceptances, providers, system)
     manager.add_controller(
         Controller("nodepool.claims", claim.reconcile, claims, workers=workers)
         .watches(nodes, claim.keys_of_node)

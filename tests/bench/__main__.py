@@ -172,6 +172,20 @@ def _budget(result: Mapping[str, Any]) -> Rows:
     ]
 
 
+def _portal(result: Mapping[str, Any]) -> Rows:
+    return [
+        (
+            f"page {each['path']}",
+            (
+                f"p50 {each['latency_ms']['p50']} ms, p95 {each['latency_ms']['p95']} ms"
+                f" (goal {result['goal_p95_ms']} ms), CPU portal {each['cpu_ms_per_page']['portal']} ms,"
+                f" API {each['cpu_ms_per_page']['api']} ms"
+            ),
+        )
+        for each in result["results"]
+    ]
+
+
 BENCHES: Mapping[str, Bench] = {
     "placement": Bench(("tests.bench.bench_placement",), "pure decisions over 4,500 nodes", _placement),
     "api": Bench(("tests.bench.bench_api",), "REST beside bare FastAPI", _api),
@@ -180,6 +194,7 @@ BENCHES: Mapping[str, Bench] = {
         ("tests.bench.bench_invoicing",), "a month of 1,000 tenants becomes invoices", _invoicing
     ),
     "budget": Bench(("tests.bench.bench_budget",), "what the budget check adds to a call", _budget),
+    "portal": Bench(("tests.bench.bench_portal",), "the portal's pages over a real API", _portal),
     "wake": Bench(("tests.bench.bench_wake",), "demand to pod, simulated nodes", _wake),
     "claims": Bench(("tests.bench.bench_claims",), "200 claims zero to Ready, simulated nodes", _claims),
     "gateway": Bench(

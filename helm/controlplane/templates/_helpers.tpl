@@ -33,6 +33,8 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 api:
   secrets: [REMPART_DATABASE_URL, REMPART_SYSTEM_DATABASE_URL, REDIS_URL, REMPART_KEY_PEPPER]
   cluster: true
+  port: 8080
+  ready: /readyz
   # Five seconds until no door sends calls here, 25 for those that run.
   stopSeconds: 40
 worker:
@@ -51,6 +53,15 @@ watcher:
   secrets: [REMPART_SYSTEM_DATABASE_URL, REDIS_URL]
   cluster: true
   stopSeconds: 30
+{{- if .Values.portal.enabled }}
+portal:
+  # It knows the API and no database.
+  secrets: [REDIS_URL, REMPART_KEY_PEPPER]
+  cluster: false
+  port: 8084
+  ready: /healthz
+  stopSeconds: 30
+{{- end }}
 {{- end -}}
 
 {{- define "rempart-controlplane.secretEnvironment" -}}
@@ -70,6 +81,22 @@ watcher:
   value: {{ .Values.logLevel | quote }}
 - name: REMPART_DATABASE_POOL_SIZE
   value: {{ .Values.databasePoolSize | quote }}
+{{- end -}}
+
+{{- /* Asks the program in the same container whether its loops turn; see controlplane/plumbing/pulse.py. */ -}}
+{{- define "rempart-controlplane.ask" -}}
+exec:
+  command:
+    - python
+    - -m
+    - controlplane.entrypoints.alive
+    - --max-age
+    # The slowest loop waits up to 60 s for an API server that is silent.
+    - "120"
+    {{- with .more }}
+    - {{ . }}
+    {{- end }}
+timeoutSeconds: 10
 {{- end -}}
 
 {{- define "rempart-controlplane.podSecurity" -}}

@@ -36,3 +36,14 @@ capabilities:
 - -c
 - "import sys, urllib.request as web; [web.urlopen(url, timeout=3) for url in sys.argv[1:]]"
 {{- end -}}
+
+{{- /* Refuse an address without a key, or a key without an address: either would report nothing, silently. */ -}}
+{{- define "rempart-gateway.hasIngest" -}}
+{{- if and .Values.ingest.url (not .Values.ingest.secretName) -}}
+{{- fail "ingest.secretName: name the Secret with the usage producers' key (INGEST_KEY); without it the API refuses what is reported to ingest.url." -}}
+{{- else if and .Values.ingest.secretName (not .Values.ingest.url) -}}
+{{- fail "ingest.url: say where usage is reported to; ingest.secretName alone reports nothing." -}}
+{{- else if .Values.ingest.url -}}
+true
+{{- end -}}
+{{- end -}}

@@ -21,3 +21,14 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end -}}
 {{- end -}}
+
+{{- /* Refuse an address without a key, or a key without an address: either would report nothing, silently. */ -}}
+{{- define "rempart-operators.hasIngest" -}}
+{{- if and .Values.ingest.url (not .Values.ingest.secretName) -}}
+{{- fail "ingest.secretName: name the Secret with the usage producers' key (INGEST_KEY); without it the API refuses what is reported to ingest.url." -}}
+{{- else if and .Values.ingest.secretName (not .Values.ingest.url) -}}
+{{- fail "ingest.url: say where usage is reported to; ingest.secretName alone reports nothing." -}}
+{{- else if .Values.ingest.url -}}
+true
+{{- end -}}
+{{- end -}}

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from controlplane.kernel.ids import LegalEntityId
+
 SITE = {
     "code": "essonne-1",
     "name": "Essonne, hall 1",
@@ -49,6 +51,22 @@ def site(admin: TestClient) -> dict[str, Any]:
     )
     assert reply.status_code == 201, reply.text
     return dict(reply.json()["datacenter"])
+
+
+class TestCreateDatacenter:
+    @pytest.mark.parametrize("field", ["operator_entity_id", "owner_entity_id"])
+    def test_a_company_that_is_not_on_record_is_refused_with_its_field(
+        self, admin: TestClient, site: dict[str, Any], field: str
+    ) -> None:
+        unknown = str(LegalEntityId.new())
+        companies = {name: site[name] for name in ("operator_entity_id", "owner_entity_id")}
+        wish = {**SITE, "code": "essonne-2", "cells": [{"name": "essonne-2-a"}], **companies, field: unknown}
+        reply = admin.post("/v1/admin/datacenters", json=wish)
+        assert (reply.status_code, reply.json()["detail"]) == (422, f"There is no legal entity {unknown}.")
+        assert [problem["field"] for problem in reply.json()["errors"]] == [field]
+        assert [each["code"] for each in admin.get("/v1/admin/datacenters").json()["datacenters"]] == [
+            SITE["code"]
+        ]
 
 
 class TestCreateNodePool:

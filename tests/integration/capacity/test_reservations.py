@@ -10,8 +10,9 @@ from controlplane.capacity import repository, service
 from controlplane.capacity.domain import NodePool, ProviderKind
 from controlplane.capacity.events import NodePoolChanged
 from controlplane.kernel.errors import Conflict
-from controlplane.kernel.ids import LegalEntityId, RegionalDeploymentId, TenantId
+from controlplane.kernel.ids import RegionalDeploymentId, TenantId
 from controlplane.plumbing.database import Database
+from tests.fixtures.companies import add_company
 
 CPU_MILLI, MEMORY_MIB = 1000, 1024
 
@@ -19,8 +20,8 @@ CPU_MILLI, MEMORY_MIB = 1000, 1024
 @pytest.fixture
 def pool(database: Database) -> NodePool:
     """Two ready nodes of eight GPUs."""
-    entity = LegalEntityId.new()
     with database.system() as uow:
+        entity = add_company(uow, "Centre Essonne SAS")
         service.create_datacenter(
             uow,
             actor="key_test",

@@ -18,9 +18,8 @@ import pytest
 from controlplane.cli.main import run
 from tests.unit.cli.commands import PRINTS
 
-DESCRIPTION = json.loads(
-    (Path(__file__).parents[3] / "docs" / "reference" / "openapi.json").read_text(encoding="utf-8")
-)
+DESCRIPTION_FILE = Path(__file__).parents[3] / "docs" / "reference" / "openapi.json"
+DESCRIPTION = json.loads(DESCRIPTION_FILE.read_text(encoding="utf-8"))
 VARIABLES = ("REMPART_API_KEY", "REMPART_API_URL", "XDG_CONFIG_HOME", "NO_COLOR", "FORCE_COLOR")
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ from controlplane.kernel.period import PARIS
 from controlplane.plumbing.settings import Settings
 from tests.fixtures.billing import TOKENS, Billing, make_billing
 from tests.fixtures.database import free_port
-from tests.integration.cli.shell import Shell
+from tests.integration.cli.shell import DESCRIPTION_FILE, Shell
 from tests.integration.deployments.fleet import MODEL, Fleet
 from tests.unit.cli.commands import PRINTS, walk
 
@@ -73,6 +74,7 @@ ARGUMENTS = {
     "budgets set": f"10 --project prj_{NOBODY}",
     "invoices get": f"inv_{NOBODY}",
     "invoices download": f"inv_{NOBODY} invoice.pdf",
+    "invoices status": f"inv_{NOBODY}",
     "audit export": "audit.jsonl",
     "admin organizations get": f"org_{NOBODY}",
     "admin organizations suspend": f"org_{NOBODY} --reason x",
@@ -99,7 +101,26 @@ ARGUMENTS = {
     "admin invoices close": f"org_{NOBODY} 2026-01",
     "admin invoices issue": f"inv_{NOBODY}",
     "admin invoices credit-note": f"inv_{NOBODY} --reason x",
+    "admin invoices retry": f"inv_{NOBODY}",
+    "admin invoices hold": f"inv_{NOBODY} --reason x",
+    "admin invoices deposit": f"org_{NOBODY} 10.00 --label x",
+    "admin invoices download": f"inv_{NOBODY} invoice.pdf",
+    "admin seller set": f"{DESCRIPTION_FILE}",
+    "admin vat-checks record": f"org_{NOBODY} DE123456788 VALID",
+    "admin payments record": f"org_{NOBODY} 1.00 2026-01-02 --reference x",
+    "admin payments match": f"org_{NOBODY}",
+    "admin payments balances": f"org_{NOBODY}",
+    "admin ledger set-entity": "732829320 x",
+    "admin ledger close-year": "2020",
     "admin fec download": "2026 fec.txt",
+    "admin skus add": "new --fr x --en x --unit one",
+    "admin prices add": "nothing --tier 1 --from 2099-01-01T00:00:00Z",
+    "admin plans add": "new --fr x --en x",
+    "admin plans get": f"org_{NOBODY}",
+    "admin plans set": f"org_{NOBODY} payg",
+    "admin credits list": f"org_{NOBODY}",
+    "admin credits grant": f"org_{NOBODY} 10 --label x --expires-at 2099-01-01T00:00:00Z",
+    "admin usage show": f"org_{NOBODY}",
     "admin clock move": "0",
     "admin audit export": "audit.jsonl",
 }  # fmt: skip
@@ -402,6 +423,8 @@ def _money(fleet: Fleet, billing: Billing, owner: Shell, operator: Shell, folder
     month = f"{billing.month.start.astimezone(PARIS):%Y-%m}"
     close = ("admin", "invoices", "close", str(tenant_id), month)
     draft = operator.ask(*close, "--draft")["invoice"]
+    assert operator.ask("admin", "invoices", "hold", draft["id"], "--reason", "Wait.")["state"] == "HELD"
+    assert operator.ask("admin", "invoices", "retry", draft["id"])["state"] == "READY"
     issued = operator.ask("admin", "invoices", "issue", draft["id"])
     assert operator.ask(*close)["is_new"] is False
     assert issued["number"] is not None
@@ -412,6 +435,9 @@ def _money(fleet: Fleet, billing: Billing, owner: Shell, operator: Shell, folder
         file = folder / f"invoice.{kind}"
         owner.ask("invoices", "download", issued["id"], str(file), "--format", kind)
         assert file.read_bytes().startswith(start)
+    assert owner.ask("invoices", "status", issued["id"])["profile"] != ""
+    operator.ask("admin", "invoices", "download", issued["id"], str(folder / "again.pdf"))
+    assert (folder / "again.pdf").read_bytes() == (folder / "invoice.pdf").read_bytes()
     why = ("--reason", "Service interrompu")
     note = operator.ask("admin", "invoices", "credit-note", issued["id"], "--line", "1=0.10", *why)
     assert note["corrects"] == issued["number"]
@@ -421,8 +447,67 @@ def _money(fleet: Fleet, billing: Billing, owner: Shell, operator: Shell, folder
     books = folder / "fec.txt"
     operator.ask("admin", "fec", "download", issued["issued_on"][:4], str(books))
     assert issued["number"].encode() in books.read_bytes()
-    assert operator.ask("admin", "prices", "list")
+    _payments(owner, operator, issued)
+    _books(operator, issued, folder)
+    _prices(owner, operator, str(tenant_id))
     operator.ask("admin", "clock", "move", "0")
+
+
+def _payments(owner: Shell, operator: Shell, issued: dict[str, Any]) -> None:
+    whose, payments = issued["organization_id"], ("admin", "payments")
+    paid = ("record", whose, "3.00", issued["issued_on"], "--reference", "statement/7")
+    assert operator.ask(*payments, *paid)["settles"][0]["invoice_id"] == issued["id"]
+    assert operator.ask(*payments, *paid)["is_new"] is False
+    assert operator.ask(*payments, "match", whose) == []
+    balance = operator.ask(*payments, "balances", whose)[0]
+    assert (balance["paid"], balance["state"]) == ("3.00", "PARTIAL")
+    assert owner.ask("payments", "balances")[0] == balance
+    assert owner.ask("payments", "list") == operator.ask(*payments, "list", "--organization", whose)
+    deposit = operator.ask("admin", "invoices", "deposit", whose, "100", "--label", "Crédit")
+    assert (deposit["kind"], deposit["net"], deposit["state"]) == ("386", "100.00", "ISSUED")
+    assert operator.ask("admin", "vat-checks", "record", whose, "FR44732829320", "UNREACHABLE")["status"]
+
+
+def _books(operator: Shell, issued: dict[str, Any], folder: Path) -> None:
+    year = issued["issued_on"][:4]
+    accounts = operator.ask("admin", "ledger", "balances")
+    assert sum(account["balance_minor"] for account in accounts) == 0
+    entries = operator.ask("admin", "ledger", "entries", "--year", year, "--journal", "VE")
+    assert issued["number"] in {entry["piece_ref"] for entry in entries}
+    seller = operator.ask("admin", "seller", "get")
+    file = folder / "seller.json"
+    file.write_text(json.dumps({**seller, "contact_email": "comptes@example.com"}))
+    assert operator.ask("admin", "seller", "set", str(file))["contact_email"] == "comptes@example.com"
+    entity = operator.ask("admin", "ledger", "entity")
+    assert operator.ask("admin", "ledger", "set-entity", entity["siren"], entity["legal_name"])["version"] > 1
+    assert operator.ask("admin", "ledger", "close-year", str(int(year) - 1))["year"] == int(year) - 1
+
+
+def _prices(owner: Shell, operator: Shell, whose: str) -> None:
+    later = f"{datetime.now(UTC) + timedelta(days=300):%Y-%m-%dT%H}:00:00Z"
+    words = ("--fr", "Images", "--en", "Images")
+    sku = operator.ask(
+        "admin", "skus", "add", "images", *words, "--unit", "one", "--meter", "requests", "--match", "model=x"
+    )
+    assert sku["matches"] == {"model": "x"}
+    price = ("admin", "prices", "add", "images", "--base", "1000", "--from", later)
+    assert operator.ask(*price, "--tier", "500=0.20", "--tier", "rest=0.10")["model"] == "GRADUATED"
+    assert operator.run(*price, "--tier", "=1").code == 2
+    assert operator.run(*price, "--tier", "x").code == 1
+    assert "images" in {each["sku"] for each in operator.ask("admin", "prices", "list")}
+    assert "images" in {each["code"] for each in operator.ask("admin", "skus", "list")}
+    plan = operator.ask("admin", "plans", "add", "acme", *words, "--discount", "5", "--minimum", "10.50")
+    assert plan["minimum_minor"] == 1_050
+    assert plan in operator.ask("admin", "plans", "list")
+    assert operator.ask("admin", "plans", "set", whose, "acme", "--from", later)["valid_from"] == later
+    assert operator.ask("admin", "plans", "get", whose) == owner.ask("costs", "plan")
+    grant = operator.ask(
+        "admin", "credits", "grant", whose, "50", "--label", "Bienvenue", "--expires-at", later
+    )
+    assert (grant["kind"], grant["left_minor"]) == ("PROMOTIONAL", 5_000)
+    assert operator.ask("admin", "credits", "list", whose) == owner.ask("costs", "credits") == [grant]
+    operator.ask("admin", "usage", "show", whose)
+    assert operator.ask("admin", "usage", "conflicts") == []
 
 
 def _organizations(operator: Shell) -> None:

@@ -17,7 +17,6 @@ from controlplane.deployments import tasks as deployments_tasks
 from controlplane.deployments.domain import RegionalDeployment
 from controlplane.deployments.models import RegionalDeploymentRow
 from controlplane.kernel.ids import LegalEntityId, RegionalDeploymentId
-from controlplane.kernel.jurisdiction import Country
 from controlplane.plumbing.cluster import Clusters
 from controlplane.plumbing.consumers import Consumers, deliver, route_batch
 from controlplane.plumbing.context import Context
@@ -25,7 +24,7 @@ from controlplane.plumbing.database import Database
 from controlplane.plumbing.redis import connect
 from controlplane.plumbing.settings import Settings
 from controlplane.sovereignty import service_facts
-from controlplane.sovereignty.domain import EntityKind
+from tests.fixtures.companies import add_company
 from tests.fixtures.tenants import Caller, sign_up
 
 MODEL = "smollm2-135m-instruct"
@@ -197,35 +196,22 @@ def add_site(
 ) -> LegalEntityId:
     """A datacenter run by a company of its own country, with one pool of process nodes that are ready."""
     with fleet.database.system() as uow:
-        entity = service_facts.create_legal_entity(
-            uow,
-            actor=ACTOR,
-            name=f"Operator of {code}",
-            kind=EntityKind.COMPANY,
-            seat=Country(country),
-            central_administration=Country(country),
-            principal_establishment=Country(country),
-            siren=None,
-            lei=None,
-            evidence="register",
-            evidence_sha256=None,
-            valid_from=datetime(2020, 1, 1, tzinfo=UTC),
-        ).value
+        entity_id = add_company(uow, f"Operator of {code}", country)
         capacity.create_datacenter(
             uow,
             actor=ACTOR,
             code=code,
             name=code,
             country=country,
-            operator_entity_id=entity.id,
-            owner_entity_id=entity.id,
+            operator_entity_id=entity_id,
+            owner_entity_id=entity_id,
             power_kw=1000,
             rack_kw_max=130,
             pue_milli=1200,
             cells=(f"{code}-a",),
         )
     add_pool(fleet, f"{code}-cpu", code, nodes=nodes, cpu_milli=cpu_milli, memory_mib=memory_mib)
-    return entity.id
+    return entity_id
 
 
 def add_pool(

@@ -6,8 +6,8 @@ import pytest
 import sqlalchemy.exc
 from sqlalchemy import text
 
-from controlplane.deployments.routing_publish import publish
 from controlplane.deployments.service_route import read_snapshot
+from controlplane.plumbing.redis import ROUTING_KEY, publish_snapshot
 from tests.integration.deployments.fleet import Fleet, add_site
 from tests.integration.deployments.test_deploy import routes
 
@@ -45,8 +45,8 @@ class TestSnapshots:
         with fleet.database.system() as uow:
             newer = read_snapshot(uow)
         assert newer["version"] > older["version"]
-        assert publish(fleet.context.redis, newer) is True
-        assert publish(fleet.context.redis, older) is False
+        assert publish_snapshot(fleet.context.redis, ROUTING_KEY, newer) is True
+        assert publish_snapshot(fleet.context.redis, ROUTING_KEY, older) is False
 
     def test_wiped_redis_gets_the_routes_again(self, fleet: Fleet) -> None:
         add_site(fleet, "essonne-1", "FR")

@@ -66,6 +66,8 @@ class TestErrorTable:
             ("rmp_svc_test_" + "a" * 30 + "_000000", "invalid_api_key"),
             (make_key(), "invalid_api_key"),
         ],
+        # A made key differs each time; the names of the cases may not.
+        ids=["none", "two-words", "foreign", "wrong-checksum", "unknown"],
     )
     def test_a_wrong_key_is_401(self, rig: Rig, key: str | None, code: str) -> None:
         headers = {} if key is None else {"authorization": f"Bearer {key}"}

@@ -19,8 +19,8 @@ from controlplane.kernel.ids import ApiKeyId, EventId
 from controlplane.plumbing.cluster import Clusters
 from controlplane.plumbing.consumers import Event
 from controlplane.plumbing.context import Context
-from controlplane.plumbing.database import Database
-from controlplane.plumbing.redis import KEYS_KEY, connect
+from controlplane.plumbing.database import Database, read_clock
+from controlplane.plumbing.redis import KEYS_KEY, connect, publish_snapshot
 from controlplane.plumbing.settings import Settings
 from tests.fixtures.tenants import bearer, make_key, operator_headers, sign_up
 
@@ -228,6 +228,21 @@ class TestEvents:
         assert topics.count("api_key.changed") == 3
         consumer = tasks.consumers(context(database, settings))[0]
         assert {"api_key.changed", "tenant.suspended", "tick.identity.publish_keys"} <= consumer.topics
+
+    def test_a_worker_that_was_held_up_puts_no_revoked_key_back(
+        self, api: TestClient, database: Database, settings: Settings
+    ) -> None:
+        caller = sign_up(api)
+        key = make_key(api, caller, role="developer", scopes=["inference"])
+        with database.system(is_read_only=True) as uow:
+            old = identity.build_snapshot(uow, read_clock(uow))
+        assert key["id"] in ids(old)
+        api.delete(f"/v1/api_keys/{key['id']}", headers=caller.headers)
+        fresh = publish(database, settings)
+        assert key["id"] not in ids(orjson.loads(fresh))
+        with redis.Redis.from_url(settings.redis_url) as client:
+            assert publish_snapshot(client, KEYS_KEY, old) is False
+            assert client.get(KEYS_KEY) == fresh
 
 
 def context(database: Database, settings: Settings) -> Context:

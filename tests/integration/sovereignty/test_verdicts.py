@@ -209,11 +209,23 @@ class TestReassess:
         self, admin: TestClient, database: Database, consumers: Consumers, home: SiteFacts
     ) -> None:
         rely_on(database, [home], NO_FOREIGN_CONTROL)
+        move_clock(database, 2 * service.FORGET_AFTER)
         with database.system() as uow:
-            service.forget_verdicts(uow, hash_requirement(NO_FOREIGN_CONTROL))
+            assert service.forget_verdicts(uow, []) == 1
         admin.post(f"/v1/admin/legal_entities/{home.operator_entity_id}/end", json={})
         run_deliveries(database, consumers)
         assert changes(database) == []
+
+    def test_what_is_relied_on_or_was_just_decided_is_not_forgotten(
+        self, database: Database, home: SiteFacts
+    ) -> None:
+        rely_on(database, [home], NO_FOREIGN_CONTROL)
+        with database.system() as uow:
+            assert service.forget_verdicts(uow, []) == 0
+        move_clock(database, 2 * service.FORGET_AFTER)
+        with database.system() as uow:
+            assert service.forget_verdicts(uow, [hash_requirement(NO_FOREIGN_CONTROL)]) == 0
+            assert service.forget_verdicts(uow, [hash_requirement(HDS)]) == 1
 
 
 class TestSweep:

@@ -11,10 +11,11 @@ from controlplane.capacity import service as capacity
 from controlplane.capacity.domain import ProviderKind
 from controlplane.entrypoints.watcher import KindWatcher, make_watchers, supervised
 from controlplane.entrypoints.wiring import make_context
-from controlplane.kernel.ids import LegalEntityId
 from controlplane.plumbing.cluster import Clusters
 from controlplane.plumbing.database import Database
+from controlplane.plumbing.pulse import Pulse
 from controlplane.plumbing.settings import Settings
+from tests.fixtures.companies import add_company
 from tests.fixtures.kubernetes import KubernetesApi
 
 # Foreground deletion is finished by the garbage collector, which may just have started.
@@ -37,8 +38,8 @@ POOL = {
 
 
 def want_pool(database: Database) -> None:
-    entity = LegalEntityId.new()
     with database.system() as uow:
+        entity = add_company(uow, "Centre Essonne SAS")
         capacity.create_datacenter(
             uow, actor="key_t", code="essonne-1", name="Essonne", country="FR", operator_entity_id=entity,
             owner_entity_id=entity, power_kw=1000, rack_kw_max=130, pue_milli=1200, cells=("essonne-1-a",),
@@ -60,7 +61,7 @@ class TestKindWatcher:
         context = make_context(
             settings.model_copy(update={"kubeconfig": kubernetes_api.kubeconfigs["admin"]})
         )
-        pools, _, _ = make_watchers(context, threading.Event())
+        pools, _, _ = make_watchers(context, threading.Event(), Pulse(None, ()))
         try:
             pools.take_over_list()
             assert ("", "watched") in pools.known
@@ -92,12 +93,11 @@ class TestKindWatcher:
                     lambda *_: None,
                     lambda *_: None,
                     threading.Event(),
+                    Pulse(None, ()),
                     is_reread=is_reread,
                 )
-                watcher.take_over_list()
-                for key, item in list(watcher.known.items()):
-                    # As the list shows it again, nothing having changed since.
-                    watcher._seen(key, item, is_forced=watcher.is_reread)
+                for _ in range(2):
+                    watcher.take_over_list()
         finally:
             clusters.delete("GPUNodePool", None, "told-again")
         assert told[True].count("told-again") == 2

@@ -165,7 +165,9 @@ async def test_the_installed_operators_make_a_pool_and_give_it_back(
 ) -> None:
     install("operators")
     account = kubeconfig_of(kubernetes_api, namespace, f"{RELEASE}-operators", tmp_path)
-    settings = settings_for(account, tmp_path, is_leader_election_on=True, namespace=namespace)
+    settings = settings_for(
+        account, tmp_path, is_leader_election_on=True, namespace=namespace, system_namespace=namespace
+    )
     async with KubernetesClient(load_access(str(kubernetes_api.kubeconfig))) as admin, running(settings):
         pool = await create_pool(admin, pool_manifest("charted", 2))
         await until_ready(admin, pool, 2)

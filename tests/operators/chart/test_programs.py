@@ -6,6 +6,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,11 @@ from tests.fixtures.database import DatabaseUrls, create_database, drop_database
 from tests.fixtures.kubernetes import KubernetesApi
 from tests.operators.chart.charts import CHARTS, FULL, Helm, Object, containers_of, pod_of, workloads
 
-START_SECONDS_MAX = 60.0
+START_SECONDS_MAX = 180.0
+PROBE_SECONDS_MAX = 30.0
+PROBES = ("startup", "liveness", "readiness")
+# Longer than any loop takes between two signs while all it works with is there.
+PATIENCE_SECONDS = 5.0
 POLL_S = 0.1
 
 
@@ -41,6 +47,11 @@ class Pod:
             for each in container["env"]
         }
         self.environment = {"PATH": os.environ["PATH"], **given}
+        self.probes = {
+            kind: container[f"{kind}Probe"]["exec"]["command"]
+            for kind in PROBES
+            if "exec" in container.get(f"{kind}Probe", {})
+        }
 
     def run(self) -> str:
         """Run it as a Job does; what it printed. Errors: AssertionError when it fails."""
@@ -56,32 +67,66 @@ class Pod:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    def start_and_stop(self, is_up: Callable[[int, str], bool], log: Path) -> None:
-        """Run it as a Deployment does until it is up; it must then stop cleanly within its pod's grace."""
+    def probe(self, kind: str, seconds_max: float | None = None) -> bool:
+        """Whether the kubelet would be content; with `seconds_max`, as if the probe had that patience."""
+        command = [sys.executable, *self.probes[kind][1:]]
+        if seconds_max is not None:
+            command[command.index("--max-age") + 1] = str(seconds_max)
+        done = subprocess.run(
+            command,
+            env=self.environment,
+            cwd=CHARTS.parent,
+            capture_output=True,
+            timeout=PROBE_SECONDS_MAX,
+            check=False,
+        )
+        return done.returncode == 0
+
+    @contextmanager
+    def started(self, log: Path) -> Iterator["Running"]:
+        """Run it as a Deployment does; afterwards it is gone, also when a test failed."""
         with log.open("wb") as output:
             process = subprocess.Popen(
                 self.command, env=self.environment, cwd=CHARTS.parent, stdout=output, stderr=output
             )
         try:
-            end = time.monotonic() + START_SECONDS_MAX
-            while not is_up(process.pid, log.read_text(encoding="utf-8")):
-                assert process.poll() is None, log.read_text(encoding="utf-8")
-                assert time.monotonic() < end, log.read_text(encoding="utf-8")
-                time.sleep(POLL_S)
-            process.terminate()
-            code, said = process.wait(self.grace_seconds), log.read_text(encoding="utf-8")
-            # uvicorn ends by the signal it was given, once it has shut down in order.
-            assert code == 0 or (code == -signal.SIGTERM and "Application shutdown complete" in said), said
+            yield Running(self, process, log)
         finally:
             process.kill()
             process.wait()
 
 
-def answers(port: int) -> Callable[[int, str], bool]:
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A pod's program while it runs."""
+
+    pod: Pod
+    process: "subprocess.Popen[bytes]"
+    log: Path
+
+    def said(self) -> str:
+        return self.log.read_text(encoding="utf-8")
+
+    def wait_for(self, check: Callable[[], bool], what: str) -> None:
+        end = time.monotonic() + START_SECONDS_MAX
+        while not check():
+            assert self.process.poll() is None, self.said()
+            assert time.monotonic() < end, f"{what}: {self.said()}"
+            time.sleep(POLL_S)
+
+    def stop(self) -> None:
+        """It stops cleanly within its pod's grace."""
+        self.process.terminate()
+        code, said = self.process.wait(self.pod.grace_seconds), self.said()
+        # uvicorn ends by the signal it was given, once it has shut down in order.
+        assert code == 0 or (code == -signal.SIGTERM and "Application shutdown complete" in said), said
+
+
+def answers(port: int, *paths: str) -> Callable[[int, str], bool]:
     def is_ready(pid: int, said: str) -> bool:
         del pid, said
         try:
-            return probes.answers_http(port, "/healthz") and probes.answers_http(port, "/readyz")
+            return all(probes.answers_http(port, path) for path in paths)
         except OSError:
             return False
 
@@ -98,26 +143,61 @@ def test_every_program_runs_on_what_its_pod_gives_it(
         "REDIS_URL": redis_url,
         "REMPART_KEY_PEPPER": "5c" * 32,
     }
-    port = free_port()
+    port, portal_port = free_port(), free_port()
     files = {
-        "/etc/rempart/admin/key": str(tmp_path / "key"),
+        "/etc/rempart/keys/admin": str(tmp_path / "admin"),
+        "/etc/rempart/keys/producer": str(tmp_path / "producer"),
         "/etc/rempart/cell/kubeconfig": str(kubernetes_api.kubeconfigs["rempart-controlplane"]),
         "8080": str(port),
+        "8084": str(portal_port),
         # Here every interface would be more than this machine's own.
         "0.0.0.0": "127.0.0.1",
     }
     rendered = workloads(helm.objects("controlplane", FULL["controlplane"]))
-    pods = {name: Pod(workload, secrets, files) for name, workload in rendered.items()}
+    pods = {
+        name: Pod(workload, secrets, {**files, "/tmp/pulse": str(tmp_path / f"{name}-pulse")})  # noqa: S108
+        for name, workload in rendered.items()
+    }
     for _ in range(2):
         pods["migrate"].run()
     assert [pods["seed"].run().split()[-2:] for _ in range(2)] == [["registered", "now."], ["is", "known."]]
     signs = {
-        "api": answers(port),
+        "api": answers(port, "/healthz", "/readyz"),
+        "portal": answers(portal_port, "/healthz"),
         "worker": probes.is_connected,
         "beat": probes.says("beat_started"),
         "relay": probes.says("relay_listening"),
         "watcher": probes.is_connected,
     }
     assert set(signs) == set(pods) - {"migrate", "seed"}
-    for name, is_up in signs.items():
-        pods[name].start_and_stop(is_up, tmp_path / f"{name}.log")
+    with ExitStack() as stack:
+        running = {
+            name: stack.enter_context(pods[name].started(tmp_path / f"{name}.log")) for name in sorted(signs)
+        }
+        for name, program in running.items():
+            program.wait_for(lambda p=program, n=name: signs[n](p.process.pid, p.said()), "up")  # type: ignore[misc]
+        portless = [program for program in running.values() if program.pod.probes]
+        assert len(portless) == 4
+        check_probes(portless)
+        for program in running.values():
+            program.stop()
+
+
+def check_probes(programs: list[Running]) -> None:
+    """A program that runs satisfies its probes; one that hangs does not, until it goes on."""
+    for program in programs:
+        assert set(program.pod.probes) == set(PROBES)
+        for kind in PROBES:
+            program.wait_for(lambda p=program, k=kind: p.pod.probe(k), kind)  # type: ignore[misc]
+        program.process.send_signal(signal.SIGSTOP)
+    for program in programs:
+        program.wait_for(
+            lambda p=program: not p.pod.probe("liveness", PATIENCE_SECONDS),  # type: ignore[misc]
+            "a hanging program counts as alive",
+        )
+        program.process.send_signal(signal.SIGCONT)
+    for program in programs:
+        program.wait_for(
+            lambda p=program: p.pod.probe("readiness", PATIENCE_SECONDS),  # type: ignore[misc]
+            "not ready again",
+        )

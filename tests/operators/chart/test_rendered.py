@@ -3,6 +3,7 @@
 import re
 from importlib.util import find_spec
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -132,6 +133,22 @@ def test_every_server_has_a_budget_and_is_spread(objects: list[Object]) -> None:
         assert not [b for b in budgets if is_selected(b["spec"]["selector"], labels)]
 
 
+def test_every_server_is_asked_whether_it_lives_and_whether_it_is_ready(objects: list[Object]) -> None:
+    for name, workload in workloads(objects).items():
+        probed = {
+            kind
+            for container in containers_of(workload)
+            for kind in ("startup", "liveness", "readiness")
+            if f"{kind}Probe" in container
+        }
+        wanted = set() if workload["kind"] == "Job" else {"startup", "liveness", "readiness"}
+        assert probed == wanted, name
+        for container in containers_of(workload):
+            for probe in (container.get("livenessProbe", {}), container.get("readinessProbe", {})):
+                # A command starts Python, for which the default of one second is short.
+                assert "exec" not in probe or probe["timeoutSeconds"] >= 5
+
+
 def test_services_lead_to_pods_of_their_own(objects: list[Object]) -> None:
     for service in of_kind(objects, "Service"):
         targets = [
@@ -171,7 +188,7 @@ def test_names_stay_within_bounds_for_the_longest_release(helm: Helm) -> None:
 class TestControlPlane:
     def test_each_program_reads_the_secret_settings_that_the_contract_gives_it(self, helm: Helm) -> None:
         found = workloads(helm.objects("controlplane", FULL["controlplane"]))
-        assert set(found) == {"api", "worker", "beat", "relay", "watcher", "migrate", "seed"}
+        assert set(found) == {"api", "worker", "beat", "relay", "watcher", "portal", "migrate", "seed"}
         for variable in SECRET_SETTINGS:
             readers = {
                 name
@@ -210,6 +227,55 @@ class TestControlPlane:
         assert weights == sorted(set(weights))
         assert "seed" not in workloads(helm.objects("controlplane", REQUIRED["controlplane"]))
 
+    def test_the_portal_reaches_the_api_the_gateway_and_redis_and_no_database(self, helm: Helm) -> None:
+        rendered = helm.objects("controlplane", FULL["controlplane"])
+        portal, api = (workloads(rendered)[name] for name in ("portal", "api"))
+        told = environment_of(containers_of(portal)[0])
+        services = {each["metadata"]["name"]: each for each in of_kind(rendered, "Service")}
+        service = services[urlsplit(told["REMPART_API_URL"]).hostname]
+        assert service["spec"]["selector"] == api["spec"]["selector"]["matchLabels"]
+        assert urlsplit(told["REMPART_API_URL"]).port == service["spec"]["ports"][0]["port"]
+        assert told["REMPART_GATEWAY_URL"] == "http://eu-1-gateway.edge"
+        assert not [name for name in told if "DATABASE_URL" in name]
+        labels = portal["spec"]["template"]["metadata"]["labels"]
+        mine = [
+            policy
+            for policy in of_kind(rendered, "NetworkPolicy")
+            if is_selected(policy["spec"]["podSelector"], labels)
+        ]
+        assert egress_ports(mine) == {53, 6379, "http", 443}
+
+    def test_each_named_host_gets_an_ingress_with_tls_to_its_service(self, helm: Helm) -> None:
+        assert not of_kind(helm.objects("controlplane", REQUIRED["controlplane"]), "Ingress")
+        rendered = helm.objects("controlplane", FULL["controlplane"])
+        services = {each["metadata"]["name"] for each in of_kind(rendered, "Service")}
+        found = {}
+        for ingress in of_kind(rendered, "Ingress"):
+            (rule,) = ingress["spec"]["rules"]
+            (path,) = rule["http"]["paths"]
+            found[rule["host"]] = path["backend"]["service"]["name"]
+            assert ingress["spec"]["tls"] == [{"hosts": [rule["host"]], "secretName": "rempart-tls"}]
+        assert found == {"api.example": f"{RELEASE}-api", "console.example": f"{RELEASE}-portal"}
+        assert set(found.values()) <= services
+
+    def test_the_portal_can_be_left_out(self, helm: Helm) -> None:
+        values = {**REQUIRED["controlplane"], "portal": {"enabled": False}}
+        assert "portal" not in helm.template("controlplane", values)
+
+    def test_only_the_worker_asks_outside_and_only_when_told_where(self, helm: Helm) -> None:
+        assert 8443 not in egress_ports(helm.objects("controlplane", REQUIRED["controlplane"]))
+        rendered = helm.objects("controlplane", FULL["controlplane"])
+        for name, workload in workloads(rendered).items():
+            told = environment_of(containers_of(workload)[0])
+            assert ("REMPART_VIES_URL" in told) == (name == "worker")
+            labels = workload["spec"]["template"]["metadata"]["labels"]
+            mine = [
+                policy
+                for policy in of_kind(rendered, "NetworkPolicy")
+                if is_selected(policy["spec"]["podSelector"], labels)
+            ]
+            assert (8443 in egress_ports(mine)) == (name == "worker")
+
     def test_the_probes_ask_what_the_api_answers(self, helm: Helm) -> None:
         container = containers_of(workloads(helm.objects("controlplane", REQUIRED["controlplane"]))["api"])[0]
         paths = {getattr(route, "path", "") for route in create_app(Settings(environment="local")).routes}
@@ -227,6 +293,42 @@ class TestControlPlane:
         }
         assert reached == {"api", "worker", "watcher"}
         assert reached == {each.split(" ")[0] for each in readers_in_contracts("KUBECONFIG")} - {"operators"}
+
+
+@pytest.mark.parametrize("chart", ["gateway", "operators"])
+class TestProducers:
+    def test_what_was_used_is_reported_with_a_key_that_may_come_later(self, helm: Helm, chart: str) -> None:
+        rendered = helm.objects(chart, FULL[chart])
+        (workload,) = workloads(rendered).values()
+        container = containers_of(workload)[0]
+        told = environment_of(container)
+        url = FULL[chart]["ingest"]["url"]
+        assert told["REMPART_INGEST_URL"] == url
+        (mount,) = [each for each in container["volumeMounts"] if each["name"] == "ingest"]
+        (volume,) = [each for each in pod_of(workload)["volumes"] if each["name"] == "ingest"]
+        assert mount["readOnly"] is True
+        assert told["REMPART_INGEST_KEY_FILE"] == f"{mount['mountPath']}/key"
+        assert volume["secret"]["secretName"] == "rempart-ingest"
+        assert volume["secret"]["optional"] is True
+        assert volume["secret"]["items"] == [{"key": "INGEST_KEY", "path": "key"}]
+        assert FULL[chart]["ingest"].get("port", 8080) in egress_ports(rendered)
+
+    def test_without_an_address_nothing_is_reported_and_no_way_is_open(self, helm: Helm, chart: str) -> None:
+        rendered = helm.objects(chart, REQUIRED[chart])
+        (workload,) = workloads(rendered).values()
+        for container in containers_of(workload):
+            assert not [name for name in environment_of(container) if "INGEST" in name]
+            assert "ingest" not in {each["name"] for each in container["volumeMounts"]}
+        assert 8080 not in egress_ports(rendered)
+
+
+def egress_ports(objects: list[Object]) -> set[int | str]:
+    return {
+        port["port"]
+        for policy in of_kind(objects, "NetworkPolicy")
+        for rule in policy["spec"].get("egress", [])
+        for port in rule.get("ports", [])
+    }
 
 
 def test_the_operators_elect_their_leader_where_they_may(helm: Helm) -> None:

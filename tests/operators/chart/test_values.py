@@ -35,11 +35,52 @@ BAD = [
     ("gateway", "drainSeconds", 0, "at '/drainSeconds': minimum: got 0, want 5"),
     ("gateway", "service.type", "ExternalName", "at '/service/type': value must be one of"),
     ("gateway", "tolerations", [{"keys": "a"}], "additional properties 'keys' not allowed"),
+    ("gateway", "ingest.url", "api.example", "at '/ingest/url': 'api.example' does not match pattern"),
+    (
+        "gateway",
+        "ingest.url",
+        "http://api.example",
+        "ingest.secretName: name the Secret with the usage producers'",
+    ),
+    ("gateway", "ingest.secretName", "keys", "ingest.url: say where usage is reported to"),
+    (
+        "operators",
+        "ingest.url",
+        "http://api.example",
+        "ingest.secretName: name the Secret with the usage producers'",
+    ),
+    ("operators", "ingest.secretName", "keys", "ingest.url: say where usage is reported to"),
+    (
+        "controlplane",
+        "existingSecrets.producerKey",
+        "k",
+        "is registered together with existingSecrets.adminKey",
+    ),
+    (
+        "controlplane",
+        "ingress.apiHost",
+        "https://api.example",
+        "at '/ingress/apiHost': 'https://api.example' does",
+    ),
+    (
+        "controlplane",
+        "ingress.apiHost",
+        "api.example",
+        "ingress.tlsSecret: name the Secret with the certificate",
+    ),
+    (
+        "controlplane",
+        "",
+        {"portal": {"enabled": False}, "ingress": {"portalHost": "c.example", "tlsSecret": "t"}},
+        "ingress.portalHost leads nowhere: portal.enabled is false.",
+    ),
 ]
 
 
 def changed(chart: str, path: str, value: Any) -> dict[str, Any]:
     result = copy.deepcopy(REQUIRED[chart])
+    if not path:
+        return result | dict(value)
     *parents, last = path.split(".")
     node = result
     for parent in parents:

@@ -13,36 +13,46 @@ from controlplane.invoicing.domain import Allowance, InvoiceLine, VatCategory, V
 from controlplane.invoicing.draft_rules import make_lines
 from controlplane.invoicing.totals_rules import (
     check_lines,
+    check_rounding,
     check_totals,
     compute_breakdown,
     compute_totals,
-    line_net_minor,
+    line_cents,
     vat_minor,
 )
 from controlplane.kernel.errors import InvalidInput
+from controlplane.rating.rounding_rules import balance_bill
 from tests.fixtures.invoices import PALAISEAU, rated_line, treatment
 
-# quantity | price | base | net in cents
+# quantity | price | base | cents
 LINE_CASES = """
 1            1.00       1         100
-1234567      0.35       1000000   43
-12.5         2.49       1         3113
-0.5          0.01       1         1
--0.5         0.01       1         -1
-1            0.005      1         1
-1            0.004999   1         0
--1           0.005      1         -1
-3            33.333333  1         10000
-1            0.000001   1         0
-999999999999 0.000001   1         100000000
-100          0.20       1000000   0
+1234567      0.35       1000000   43.209845
+12.5         2.49       1         3112.5
+-0.5         0.01       1         -0.5
+1            0.004999   1         0.4999
+1            1          3         33.3333333333333333
+-2           1          3         -66.6666666666666667
+999999999999 0.000001   1         99999999.9999
+99999999999  999999.999999  1     9999999999890000000.0001
 """
 
 
 @pytest.mark.parametrize("case", LINE_CASES.strip().splitlines())
-def test_line_net_is_rounded_once_half_away_from_zero(case: str) -> None:
+def test_what_a_line_shows_is_kept_to_eighteen_decimals(case: str) -> None:
     quantity, price, base, expected = case.split()
-    assert line_net_minor(Decimal(quantity), Decimal(price), Decimal(base)) == int(expected)
+    assert line_cents(Decimal(quantity), Decimal(price), Decimal(base)) == Decimal(expected)
+
+
+def test_an_invoice_sums_to_the_rounded_sum_of_what_its_lines_show() -> None:
+    """Ten lines of 0.004 € are four cents together, though each alone is none; half a cent goes away from zero."""
+    quarter = [rated_line(quantity="1", price="0.004", base="1") for _ in range(10)]
+    with pytest.raises(InvalidInput, match="sum to 0 cents; what they show comes to 4"):
+        check_rounding(make_lines(quarter))
+    balanced = balance_bill(quarter)
+    check_rounding(make_lines(balanced))
+    assert [line.net_minor for line in balanced] == [1] * 4 + [0] * 6
+    check_rounding(make_lines([replace(quarter[0], is_correction=True)] * 10))
 
 
 @pytest.mark.parametrize(
@@ -100,7 +110,8 @@ def test_outside_the_scope_of_vat_there_is_no_tax() -> None:
 @pytest.mark.parametrize(
     ("changes", "word"),
     [
-        ({"net_minor": 44}, "quantity × price"),
+        ({"net_minor": 42}, "quantity × price"),
+        ({"net_minor": 45}, "quantity × price"),
         ({"price": Decimal("-0.35"), "net_minor": -43}, "never negative"),
         ({"price": Decimal("0.3500001")}, "6 decimals"),
         ({"quantity": Decimal("1234567.00001")}, "4 decimals"),

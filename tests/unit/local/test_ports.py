@@ -3,7 +3,10 @@
 import socket
 from pathlib import Path
 
-from infra.local.ports import PORT_FIRST, PORT_LAST, ensure_ports, find_free
+import pytest
+
+from infra.local import ports
+from infra.local.ports import PORT_FIRST, PORT_LAST, Claims, ensure_ports, find_free, is_free
 
 
 def test_a_stack_keeps_its_ports_from_one_start_to_the_next(tmp_path: Path) -> None:
@@ -21,6 +24,38 @@ def test_a_taken_port_is_replaced(tmp_path: Path) -> None:
 def test_the_preferred_port_is_taken_when_it_is_free(tmp_path: Path) -> None:
     wanted = find_free()
     assert ensure_ports(tmp_path / "ports.json", {"a": wanted})["a"] == wanted
+
+
+def test_two_stacks_that_start_at_the_same_moment_never_choose_the_same_port(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Twenty ports for two stacks of ten, and nobody listens yet: chance alone would let them collide.
+    first = next(
+        start
+        for start in range(PORT_FIRST, PORT_LAST - 200, 20)
+        if all(is_free(start + number) for number in range(20))
+    )
+    wanted = find_free()
+    monkeypatch.setattr(ports, "PORT_FIRST", first)
+    monkeypatch.setattr(ports, "PORT_LAST", first + 19)
+    monkeypatch.setattr(ports, "TRIES_MAX", 2_000)
+    names = {f"p{number}": 0 for number in range(10)}
+    chosen = [ensure_ports(tmp_path / f"{stack}.json", names) for stack in ("one", "two")]
+    assert len({*chosen[0].values(), *chosen[1].values()}) == 20
+    # Both want the same one: the first has it, and the second another.
+    assert ensure_ports(tmp_path / "three.json", {"api": wanted})["api"] == wanted
+    monkeypatch.setattr(ports, "PORT_LAST", first + 200)
+    assert ensure_ports(tmp_path / "four.json", {"api": wanted})["api"] != wanted
+
+
+def test_a_claim_ends_with_its_release(tmp_path: Path) -> None:
+    mine, other = Claims(tmp_path), Claims(tmp_path)
+    port = find_free()
+    assert mine.take(port)
+    assert not other.take(port)
+    mine.release()
+    assert other.take(port)
+    other.release()
 
 
 def test_free_ports_lie_below_those_of_outgoing_connections() -> None:

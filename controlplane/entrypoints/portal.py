@@ -1,0 +1,27 @@
+"""The portal: `python -m controlplane.entrypoints.portal`. It needs the API's address, Redis and the pepper."""
+
+from __future__ import annotations
+
+import uvicorn
+
+from controlplane.plumbing.logging import configure
+from controlplane.plumbing.settings import load_settings
+from controlplane.portal.app import create_app
+
+
+def main() -> None:
+    settings = load_settings()
+    configure("portal", settings.log_level)
+    uvicorn.run(
+        create_app(settings),
+        host=settings.portal_host,
+        port=settings.portal_port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=10,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""Templates, one environment a language, and the files that pages load: all from this site, named by their content."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from controlplane.portal import format_rules as formats
+from controlplane.portal import labels
+from controlplane.portal.i18n import translations
+from controlplane.portal.request_rules import LANGUAGES
+
+HERE = Path(__file__).parent
+STATIC = HERE / "static"
+HTMX_FILE = "htmx-2.min.js"
+_TAG_LENGTH = 12
+
+
+def htmx_path() -> Path | None:
+    """Return htmx inside its package; None where the package is absent, and pages then work without it."""
+    found = find_spec("django_htmx")
+    if found is None or found.origin is None:
+        return None
+    path = Path(found.origin).parent / "static" / "django_htmx" / HTMX_FILE
+    return path if path.is_file() else None
+
+
+def static_files() -> dict[str, Path]:
+    """The files a page may load, by name."""
+    files = {path.name: path for path in sorted(STATIC.iterdir()) if path.is_file()}
+    htmx = htmx_path()
+    return files if htmx is None else {**files, "htmx.js": htmx}
+
+
+class Renderer:
+    """Turns a template's name and values into a page."""
+
+    def __init__(self) -> None:
+        self.files = static_files()
+        tags = {
+            name: hashlib.sha256(path.read_bytes()).hexdigest()[:_TAG_LENGTH]
+            for name, path in self.files.items()
+        }
+        self._environments = {language: _environment(language, tags) for language in LANGUAGES}
+
+    def render(self, template: str, language: str, context: Mapping[str, Any]) -> str:
+        return self._environments[language].get_template(template).render(context)
+
+    def translate(self, text: str, language: str) -> str:
+        return str(translations(language).gettext(text)) if text else ""
+
+
+def _environment(language: str, tags: Mapping[str, str]) -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        extensions=["jinja2.ext.i18n"],
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    # What the extension adds is not in jinja2's types.
+    environment.install_gettext_translations(translations(language), newstyle=True)  # type: ignore[attr-defined]
+    for name in ("money", "amount", "number", "milli", "percent", "instant", "day", "month", "country"):
+        environment.filters[name] = partial(getattr(formats, name), language=language)
+    environment.filters["ago"] = partial(formats.ago, language=language)
+    environment.filters["typeset"] = partial(formats.typeset, language=language)
+    environment.filters["text"] = lambda both: formats.typeset(both[language], language)
+    environment.globals |= {
+        "language": language,
+        "labels": labels,
+        "static": lambda name: f"/static/{name}?v={tags[name]}",
+        "has_htmx": "htmx.js" in tags,
+        "foreign": partial(_foreign, language),
+    }
+    return environment
+
+
+def _foreign(language: str, text: str) -> Markup | str:
+    """Show a sentence that the API says in English as English, so that it is read out as such."""
+    if language == "en" or not text:
+        return text
+    return Markup('<span lang="en">{}</span>').format(escape(text))

@@ -1,0 +1,237 @@
+"""One request as a page's handler sees it: who is signed in, in which language, with which form, and how to answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
+from urllib.parse import urlencode
+
+import httpx
+from fastapi import Depends, Request
+from fastapi.responses import HTMLResponse, RedirectResponse
+from starlette.responses import Response
+
+from controlplane.kernel.clock import Clock
+from controlplane.portal.errors import ForeignForm, SignInNeeded, UnreadableForm, WrongDoor
+from controlplane.portal.labels import DONE
+from controlplane.portal.render import Renderer
+from controlplane.portal.request_rules import (
+    Form,
+    choose_language,
+    first,
+    is_own_request,
+    parse_form,
+)
+from controlplane.portal.sessions import Session, Sessions, new_id
+from controlplane.sdk import ApiError, Forbidden, Gateway, Rempart
+from controlplane.sdk.resources import Page
+
+# A prompt fits; everything else in a form is far smaller.
+FORM_BYTES_MAX = 256 << 10
+PAGE_ITEMS = 20
+# A page is looked at by somebody who waits: the client's own patience is for programs.
+API_TIMEOUT_SECONDS = 10.0
+API_BACKOFF_SECONDS = 0.05
+API_TRIES_MAX = 2
+SESSION_COOKIE = "__Host-rempart-session"
+VISITOR_COOKIE = "__Host-rempart-visitor"
+LANGUAGE_COOKIE = "rempart-language"
+LANGUAGE_SECONDS = 365 * 86_400
+TOKEN_FIELD = "form_token"  # noqa: S105 - a field's name
+
+T = TypeVar("T")
+
+
+class SharedConnections(httpx.BaseTransport):
+    """One pool of connections for all clients: closing a client leaves it open for the next one."""
+
+    def __init__(self, inner: httpx.BaseTransport | None = None) -> None:
+        self._inner = inner or httpx.HTTPTransport(
+            limits=httpx.Limits(max_connections=100, max_keepalive_connections=40)
+        )
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        return self._inner.handle_request(request)
+
+    def close(self) -> None:
+        """A client's end is not the pool's."""
+
+    def dispose(self) -> None:
+        self._inner.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Portal:
+    """What all requests share."""
+
+    sessions: Sessions
+    renderer: Renderer
+    clock: Clock
+    api_url: str
+    gateway_url: str
+    connections: SharedConnections
+
+    def client(self, key: str) -> Rempart:
+        return Rempart(
+            key,
+            self.api_url,
+            timeout_seconds=API_TIMEOUT_SECONDS,
+            backoff_seconds=API_BACKOFF_SECONDS,
+            tries_max=API_TRIES_MAX,
+            transport=self.connections,
+        )
+
+    def gateway(self, key: str) -> Gateway:
+        return Gateway(key, self.gateway_url, transport=self.connections)
+
+
+class Visit:
+    """A request, signed in or not."""
+
+    def __init__(self, request: Request, form: Form) -> None:
+        self.request = request
+        self.form = form
+        self.portal: Portal = request.app.state.portal
+        self.language = choose_language(
+            request.cookies.get(LANGUAGE_COOKIE), request.headers.get("Accept-Language")
+        )
+        self.session: Session | None = None
+        self.visitor = request.cookies.get(VISITOR_COOKIE) or new_id()
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether htmx asks for a part of a page."""
+        return self.request.headers.get("HX-Request") == "true"
+
+    @property
+    def here(self) -> str:
+        """This page's path with its query, for coming back to it."""
+        query = self.request.url.query
+        return self.request.url.path + (f"?{query}" if query else "")
+
+    def form_token(self) -> str:
+        owner = self.visitor if self.session is None else self.session.id
+        return self.portal.sessions.form_token(owner)
+
+    def require_own_form(self) -> None:
+        """Errors: ForeignForm unless one of our pages, shown to this very visitor, sent the form."""
+        owner = self.visitor if self.session is None else self.session.id
+        headers = self.request.headers
+        if not is_own_request(
+            headers.get("Host", ""), headers.get("Origin"), headers.get("Sec-Fetch-Site")
+        ) or not self.portal.sessions.is_form_token(owner, first(self.form, TOKEN_FIELD)):
+            raise ForeignForm
+
+    def page(self, template: str, *, status: int = 200, **context: Any) -> Response:
+        done = self.request.query_params.get("done", "")
+        html = self.portal.renderer.render(
+            template,
+            self.language,
+            {
+                "session": self.session,
+                "path": self.request.url.path,
+                "here": self.here,
+                "form_token": self.form_token(),
+                "once": new_id(),
+                "now": self.portal.clock.now(),
+                "done": DONE.get(done, ""),
+                **context,
+            },
+        )
+        return HTMLResponse(html, status_code=status, headers={"Cache-Control": "no-store"})
+
+    def go(self, path: str, **query: str) -> Response:
+        """Answer a form that was carried out: the browser asks for the page to look at."""
+        return RedirectResponse(f"{path}?{urlencode(query)}" if query else path, status_code=303)
+
+    def translate(self, text: str) -> str:
+        return self.portal.renderer.translate(text, self.language)
+
+
+class SignedIn(Visit):
+    """A request with a session; `api` is the public API under the session's key."""
+
+    def __init__(self, request: Request, form: Form, session: Session) -> None:
+        super().__init__(request, form)
+        self.session = session
+        self.who = session
+        self.api = self.portal.client(session.key)
+
+    def cursor(self) -> str | None:
+        return self.request.query_params.get("cursor") or None
+
+    def listed(self, collection: Any, **params: Any) -> Page:
+        """Return the page of a list that the address asks for."""
+        found: Page = collection.page(limit=PAGE_ITEMS, cursor=self.cursor(), **params)
+        return found
+
+    def allowed(self, read: Callable[[], T]) -> T | None:
+        """Return what the key's role may read, None for what it may not: a page shows the rest."""
+        try:
+            return read()
+        except Forbidden:
+            return None
+
+    def field(self, name: str) -> str:
+        return first(self.form, name)
+
+    def refused(self, error: ApiError) -> tuple[int, str]:
+        """The status and sentence of a refusal, for a page that shows its form again."""
+        return (error.status if error.status < 500 else 503), error.message
+
+
+async def read_form(request: Request) -> Form:
+    """Read a bounded form. Errors: UnreadableForm."""
+    if request.method not in {"POST"}:
+        return {}
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > FORM_BYTES_MAX:
+            raise UnreadableForm(f"a form is larger than {FORM_BYTES_MAX} bytes")
+    try:
+        return parse_form(body)
+    except ValueError as err:
+        raise UnreadableForm(str(err)) from err
+
+
+def visit(request: Request, form: Annotated[Form, Depends(read_form)]) -> Visit:
+    """FastAPI dependency: a request of anybody."""
+    return Visit(request, form)
+
+
+def signed_in(request: Request, form: Annotated[Form, Depends(read_form)]) -> SignedIn:
+    """FastAPI dependency: a request with a session, and a change only by one of the session's own forms."""
+    portal: Portal = request.app.state.portal
+    session_id = request.cookies.get(SESSION_COOKIE)
+    if not session_id:
+        raise SignInNeeded
+    session = portal.sessions.find(session_id)
+    if session is None:
+        raise SignInNeeded("ended")
+    request.state.session = session
+    found = SignedIn(request, form, session)
+    if request.method == "POST":
+        found.require_own_form()
+    return found
+
+
+def tenant(found: Annotated[SignedIn, Depends(signed_in)]) -> SignedIn:
+    """FastAPI dependency: a tenant's session."""
+    if found.who.is_operator:
+        raise WrongDoor
+    return found
+
+
+def operator(found: Annotated[SignedIn, Depends(signed_in)]) -> SignedIn:
+    """FastAPI dependency: the platform operator's session."""
+    if not found.who.is_operator:
+        raise WrongDoor
+    return found
+
+
+VisitDep = Annotated[Visit, Depends(visit)]
+SignedInDep = Annotated[SignedIn, Depends(signed_in)]
+TenantDep = Annotated[SignedIn, Depends(tenant)]
+OperatorDep = Annotated[SignedIn, Depends(operator)]

@@ -1,0 +1,127 @@
+"""Calling a deployed model through a datacenter's gateway, which speaks OpenAI's HTTP."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from controlplane.sdk.errors import ApiError, ConnectionLost, error_of
+from controlplane.sdk.resources import Json
+
+# A sleeping service wakes first: the gateway holds the call meanwhile.
+TIMEOUT_SECONDS = 120.0
+CONNECT_SECONDS = 5.0
+_PATH = "/v1/chat/completions"
+_EVENT = "data: "
+_END = "[DONE]"
+
+
+@dataclass(frozen=True, slots=True)
+class ChatAnswer:
+    """`body` as the engine gave it; `residency` says where it was made."""
+
+    body: Json
+    request_id: str
+    residency: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChatStream:
+    """`chunks` are the engine's events in order, read as they come."""
+
+    chunks: Iterator[Json]
+    request_id: str
+    residency: str
+
+
+class Gateway:
+    """Calls under one key. Nothing is repeated: a call that may have been served would be billed twice."""
+
+    def __init__(
+        self,
+        key: str,
+        base_url: str,
+        *,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self._http = httpx.Client(
+            base_url=base_url,
+            headers={"Authorization": f"Bearer {key}", "User-Agent": "rempart-sdk"},
+            timeout=httpx.Timeout(timeout_seconds, connect=CONNECT_SECONDS),
+            transport=transport,
+            verify=not base_url.startswith("http://"),
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._http.close()
+
+    def chat(self, body: Json, *, host: str | None = None) -> ChatAnswer:
+        """Return a whole answer. `host` names one service where several serve a model.
+
+        Errors: ApiError with the gateway's code and sentence, ConnectionLost for silence.
+        """
+        try:
+            reply = self._http.post(_PATH, json=body, headers=_host(host))
+        except httpx.TransportError as err:
+            raise ConnectionLost(f"{self._http.base_url} does not answer: {err}") from err
+        if not reply.is_success:
+            raise _refusal(reply)
+        return ChatAnswer(reply.json(), *_proofs(reply))
+
+    @contextmanager
+    def stream(self, body: Json, *, host: str | None = None) -> Iterator[ChatStream]:
+        """Open an answer that comes in pieces. Errors: as `chat`, while it opens and while it is read."""
+        try:
+            with self._http.stream(
+                "POST", _PATH, json={**body, "stream": True}, headers=_host(host)
+            ) as reply:
+                if not reply.is_success:
+                    reply.read()
+                    raise _refusal(reply)
+                yield ChatStream(_chunks(reply), *_proofs(reply))
+        except httpx.TransportError as err:
+            raise ConnectionLost(f"{self._http.base_url} does not answer: {err}") from err
+
+
+def _host(host: str | None) -> dict[str, str]:
+    return {} if host is None else {"Host": host}
+
+
+def _proofs(reply: httpx.Response) -> tuple[str, str]:
+    return reply.headers.get("x-request-id", ""), reply.headers.get("x-rempart-residency", "")
+
+
+def _chunks(reply: httpx.Response) -> Iterator[Json]:
+    for line in reply.iter_lines():
+        if line.startswith(_EVENT) and line.removeprefix(_EVENT).strip() != _END:
+            yield dict(json.loads(line.removeprefix(_EVENT)))
+
+
+def _refusal(reply: httpx.Response) -> ApiError:
+    """Turn OpenAI's error shape into ours."""
+    try:
+        told: Any = reply.json()["error"]
+    except (ValueError, KeyError, TypeError):
+        told = None
+    found = told if isinstance(told, dict) else {}
+    problem = {
+        "code": str(found.get("code") or "unknown"),
+        "detail": str(found.get("message") or f"The gateway answered {reply.status_code}."),
+        "request_id": reply.headers.get("x-request-id", ""),
+    }
+    return error_of(reply.status_code, problem)
