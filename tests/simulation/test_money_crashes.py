@@ -26,7 +26,7 @@ import pytest
 from controlplane.einvoicing import service as einvoicing
 from controlplane.einvoicing.domain import FileKind
 from controlplane.invoicing.domain import InvoiceId
-from controlplane.kernel.errors import NotFound
+from controlplane.kernel.errors import Conflict, NotFound
 from controlplane.kernel.ids import TenantId
 from controlplane.kernel.period import PARIS, Period
 from controlplane.ledger import service as ledger
@@ -154,7 +154,7 @@ def has_file(database: Database, tenant: str, invoice: dict[str, Any]) -> bool:
             return bool(
                 einvoicing.get_file(uow, tenant_id, InvoiceId.parse(invoice["id"]), FileKind.PDF).content
             )
-    except NotFound:
+    except (Conflict, NotFound):
         return False
 
 
