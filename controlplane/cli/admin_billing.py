@@ -106,6 +106,18 @@ def download_invoice(
     save(path, content, output)
 
 
+@invoices.command("deposit")
+def sell_deposit(
+    organization: Annotated[str, typer.Argument(help="Id of the organization.")],
+    net: Annotated[str, typer.Argument(help="Euros before VAT, such as 1000 or 99.50.")],
+    label: Annotated[str, typer.Option(help="What it is for; printed on the invoice.")],
+    output: OutputOption = Format.TABLE,
+) -> None:
+    """Sell prepaid credit: issue a deposit invoice. Once it is paid, later invoices deduct it."""
+    with connect() as client:
+        show_one(client.platform_invoices.sell_deposit(organization, net, label), output)
+
+
 @seller.command("get")
 def get_seller(output: OutputOption = Format.TABLE) -> None:
     """Show who sells, as invoices print it."""

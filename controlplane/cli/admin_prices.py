@@ -182,7 +182,7 @@ def grant_credit(
     priority: Annotated[int, typer.Option(min=0, max=1000, help="Lowest is spent first.")] = 100,
     output: OutputOption = Format.TABLE,
 ) -> None:
-    """Give an organization credit for nothing: a reduction of its next invoices."""
+    """Give an organization credit for nothing: a reduction of its next invoices. 'invoices deposit' sells credit."""
     body = {
         "kind": "PROMOTIONAL", "label": label, "amount_minor": to_minor(amount), "priority": priority,
         "effective_from": effective_from, "expires_at": expires_at,

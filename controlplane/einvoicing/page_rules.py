@@ -24,6 +24,11 @@ from controlplane.kernel.events import JsonValue
 _THOUSANDS: Final = "\u202f"
 _NO_BREAK: Final = "\u00a0"
 _CURRENCY_SIGNS: Final = {"EUR": "€"}
+_HEADINGS: Final = {
+    InvoiceKind.INVOICE: ("Facture", "Invoice"),
+    InvoiceKind.CREDIT_NOTE: ("Avoir", "Credit note"),
+    InvoiceKind.DEPOSIT: ("Facture d'acompte", "Deposit invoice"),
+}
 
 
 def format_decimal(value: Decimal, decimals_min: int = 0) -> str:
@@ -54,13 +59,12 @@ def make_page(invoice: Invoice) -> dict[str, JsonValue]:
     assert invoice.seller is not None
     assert invoice.buyer is not None
     assert invoice.vat is not None
-    is_credit = invoice.kind is InvoiceKind.CREDIT_NOTE
-    heading = "Avoir" if is_credit else "Facture"
+    heading, heading_en = _HEADINGS[invoice.kind]
     rate = "sans TVA" if invoice.vat.rate is None else f"{format_decimal(invoice.vat.rate)}{_NO_BREAK}%"
     return {
         "title": f"{heading} {invoice.number}",
         "heading": heading,
-        "heading_en": "Credit note" if is_credit else "Invoice",
+        "heading_en": heading_en,
         "number": invoice.number,
         "date": {
             "year": invoice.issued_on.year,
@@ -125,6 +129,10 @@ def _facts(invoice: Invoice) -> list[JsonValue]:
     if invoice.preceding is not None:
         original = f"{invoice.preceding.number} du {format_date(invoice.preceding.issued_on)}"
         facts.append(("Facture d'origine", "Original invoice", original))
+    facts += [
+        ("Acompte déduit", "Deposit deducted", f"{one.number} du {format_date(one.issued_on)}")
+        for one in invoice.deposits
+    ]
     return [{"fr": fr, "en": en, "value": value} for fr, en, value in facts]
 
 

@@ -31,7 +31,7 @@ from controlplane.plumbing.cluster import Clusters
 from controlplane.plumbing.database import Database
 from controlplane.plumbing.logging import configure
 from controlplane.plumbing.settings import Settings, load_settings
-from controlplane.plumbing.web import ERRORS, problem_response
+from controlplane.plumbing.web import ERRORS, outage_of, outage_response, problem_response
 
 log = structlog.get_logger()
 
@@ -40,6 +40,7 @@ BODY_BYTES_MAX = 1 << 20
 # Producers send usage in batches of thousands; anybody else's body is refused there before it is read as JSON.
 LARGE_BODIES = {"/v1/usage_events": 8 << 20}
 ADMIN_PREFIX = "/v1/admin/"
+SURPRISE = "Something went wrong on our side; the request id finds it in the logs."
 
 
 class PayloadTooLarge(RempartError):
@@ -161,11 +162,15 @@ async def _identify(request: Request, call_next: Callable[[Request], Awaitable[R
         response = await call_next(request)
     except RempartError as error:
         response = problem_response(error, request_id)
-    except Exception:
-        log.exception("request_failed", method=request.method, path=request.url.path)
-        response = problem_response(
-            RempartError("Something went wrong on our side; the request id finds it in the logs."), request_id
-        )
+    except Exception as error:
+        outage = outage_of(error)
+        if outage is None:
+            log.exception("request_failed", method=request.method, path=request.url.path)
+            response = problem_response(RempartError(SURPRISE), request_id)
+        else:
+            reason = type(error).__name__
+            log.warning("database_unavailable", method=request.method, path=request.url.path, reason=reason)
+            response = outage_response(outage, request_id)
     finally:
         structlog.contextvars.unbind_contextvars("request_id")
     response.headers["X-Request-Id"] = request_id

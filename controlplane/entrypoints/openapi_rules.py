@@ -102,7 +102,11 @@ _PROBLEMS: Final[dict[int, tuple[str, str, str]]] = {
     428: ("precondition_required", "If-Match is missing.", "Send If-Match with the ETag of the version you read."),
     429: ("too_busy", "Send the same again shortly.", "Usage is being written as fast as it can be."),
     500: ("internal_error", "Something went wrong on our side.", "Something went wrong on our side."),
-    503: ("unavailable", "Try again shortly.", "The cell does not give out logs just now."),
+    503: (
+        "database_unavailable",
+        "The database, or a cell that has to be asked, does not answer just now: send the same again.",
+        "The database does not answer just now. Send the request again.",
+    ),
 }  # fmt: skip
 # 409 also says that the same request is still being worked on.
 _RETRYABLE: Final = frozenset({409, 429, 503})
@@ -197,7 +201,8 @@ def list_errors(path: str, method: str, operation: Json) -> list[int]:
     """Return which errors an operation can answer."""
     parameters = operation.get("parameters", [])
     has_body = "requestBody" in operation
-    statuses = {500}
+    # Each of them asks the database, which may be away.
+    statuses = {500, 503}
     if operation["operationId"] not in PUBLIC:
         statuses |= {401}
     if operation["operationId"] not in {"get_caller"}:
@@ -214,10 +219,8 @@ def list_errors(path: str, method: str, operation: Json) -> list[int]:
         statuses |= {413}
     if has_body or parameters:
         statuses |= {422}
-    if operation["operationId"] in _ASKS_CELLS:
-        statuses |= {503}
     if operation["operationId"] in _TAKES_EVENTS:
-        statuses |= {415, 429, 503}
+        statuses |= {415, 429}
     return sorted(statuses)
 
 

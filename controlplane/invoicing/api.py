@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Path, Query, Response
 
 from controlplane.identity.domain import Action, Resource
 from controlplane.identity.service import require, require_platform
@@ -25,6 +25,7 @@ router = APIRouter(prefix="/v1/invoices", tags=["invoices"])
 admin_router = APIRouter(prefix="/v1/admin", tags=["admin: invoices"])
 _MINE = "invoices"
 _ALL = "admin/invoices"
+OrganizationRef = Annotated[str, Path(max_length=64, description="Id of an organization, `org_…`.")]
 
 
 @router.get("", operation_id="list_invoices", summary="List my invoices and credit notes")
@@ -154,6 +155,23 @@ def create_credit_note(invoice_id: str, body: wire.CreditNoteRequest, edge: Edge
 
 
 @admin_router.post(
+    "/organizations/{organization_id}/deposits", operation_id="admin_sell_deposit",
+    summary="Invoice a deposit; once paid it is prepaid credit", status_code=201,
+    response_model=wire.InvoiceAnswer,
+)  # fmt: skip
+def sell_deposit(organization_id: OrganizationRef, body: wire.DepositRequest, edge: EdgeDep) -> Response:
+    _platform(edge.principal, Action.CREATE)
+    tenant_id, actor = TenantId.parse(organization_id), edge.principal.actor
+    return edge.write(
+        lambda uow: wire.InvoiceAnswer.of(
+            service.sell_deposit(uow, tenant_id, body.minor(), body.label, actor=actor)
+        ),
+        status=201,
+        etag=lambda out: out.invoice.version,
+    )
+
+
+@admin_router.post(
     "/vat_checks", operation_id="admin_record_vat_check", summary="Record what VIES said about a VAT number",
     status_code=201, response_model=wire.VatAnswerReply,
 )  # fmt: skip
@@ -210,7 +228,8 @@ def _platform(principal: Principal, action: Action) -> None:
 
 def _to_close(closed: PeriodClose) -> wire.CloseAnswer:
     invoice = None if closed.invoice is None else wire.InvoiceShape.of(closed.invoice)
-    return wire.CloseAnswer(invoice=invoice, is_new=closed.is_new)
+    notes = [wire.InvoiceShape.of(note) for note in closed.credit_notes]
+    return wire.CloseAnswer(invoice=invoice, credit_notes=notes, is_new=closed.is_new)
 
 
 def _to_list(edge: Edge, page: Page[Invoice], limit: int, scope: str) -> wire.InvoiceList:

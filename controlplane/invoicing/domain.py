@@ -22,10 +22,11 @@ class VatCheckId(Id):
 
 
 class InvoiceKind(StrEnum):
-    """BT-3, UNTDID 1001: the two document types that a service biller needs."""
+    """BT-3, UNTDID 1001: invoice, credit note, and the invoice of a deposit (facture d'acompte)."""
 
     INVOICE = "380"
     CREDIT_NOTE = "381"
+    DEPOSIT = "386"
 
 
 class InvoiceState(StrEnum):
@@ -228,7 +229,7 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Preceding:
-    """BG-3: number BT-25 and date BT-26 of the invoice that a credit note corrects, and its HT and VAT."""
+    """BG-3: number BT-25 and date BT-26 of an invoice that this one refers to: corrected, or a deposit deducted."""
 
     invoice_id: InvoiceId
     number: str
@@ -245,8 +246,9 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Invoice:
-    """One invoice or credit note; `number` BT-1, `issued_on` BT-2, `due_on` BT-9, `kind` BT-3, `currency` BT-5,
-    `billing_mode` BT-23, `purchase_order` BT-13, `period` BG-14 (half-open; its last day is BT-74).
+    """One invoice, deposit invoice or credit note; `number` BT-1, `issued_on` BT-2, `due_on` BT-9, `kind` BT-3,
+    `currency` BT-5, `billing_mode` BT-23, `purchase_order` BT-13, `period` BG-14 (half-open; its last day is BT-74;
+    of a deposit, the day it was sold). `deposits` are the deposit invoices that its lines deduct (BG-3).
 
     Errors of building are held in `hold`; a number exists exactly when the state is ISSUED.
     """
@@ -269,6 +271,7 @@ class Invoice:
     payment_terms: str
     hold: Hold | None
     preceding: Preceding | None
+    deposits: tuple[Preceding, ...]
     purchase_order: str
     is_issue_wanted: bool
     number: str | None
@@ -292,9 +295,11 @@ class Invoice:
 
 @dataclass(frozen=True, slots=True)
 class PeriodClose:
-    """What closing a month gave: the invoice (None: nothing was used) and whether this call made it."""
+    """What closing a month gave: the invoice (None: nothing was used), the credit notes for earlier months that
+    cost less now than was billed, and whether this call made them."""
 
     tenant_id: TenantId
     period: Period
     invoice: Invoice | None
     is_new: bool
+    credit_notes: tuple[Invoice, ...] = ()

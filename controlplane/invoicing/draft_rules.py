@@ -8,7 +8,14 @@ from datetime import datetime
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Final
+from uuid import UUID
 
+from controlplane.invoicing.deposit_rules import (
+    AFTER_DEPOSIT_MODE,
+    PLAIN_MODE,
+    deduct_deposits,
+    refer_to,
+)
 from controlplane.invoicing.domain import (
     Allowance,
     Buyer,
@@ -40,8 +47,6 @@ from controlplane.kernel.jurisdiction import EU
 from controlplane.rating.domain import CreditKind, CreditUse, RatedLine, RatedPeriod, Step, StepKind
 from controlplane.tenancy.domain import BillingParty
 
-# BT-23: a service, billed plainly. The seller sells nothing else.
-BILLING_MODE: Final = "S1"
 # Where a customer outside every address registry gets its invoice: the portal tells it by e-mail.
 NO_REGISTRY_ADDRESS: Final = "facturation@customer.invalid"
 # Said on the page where a reader who multiplies would find another cent.
@@ -129,14 +134,13 @@ def _step_text(step: Step) -> str:
     return f"{step.kind}({inputs}) = {step.result}"
 
 
-def make_allowances(uses: Sequence[CreditUse]) -> tuple[Allowance, ...] | Hold:
-    """Promotional credit is a reduction (BG-20). Prepaid credit is a deposit, and a deposit needs its own invoice."""
-    if any(use.kind is CreditKind.PREPAID for use in uses):
-        return Hold(
-            "deposit_invoice_missing",
-            "Prepaid credit was used: the deposit needs an invoice of its own (type 386) that this one refers to.",
-        )
-    return tuple(Allowance(use.amount_minor, use.label) for use in uses if use.amount_minor > 0)
+def make_allowances(uses: Sequence[CreditUse]) -> tuple[Allowance, ...]:
+    """Promotional credit is a reduction (BG-20); prepaid credit is a deposit, which lines deduct."""
+    return tuple(
+        Allowance(use.amount_minor, use.label)
+        for use in uses
+        if use.kind is CreditKind.PROMOTIONAL and use.amount_minor > 0
+    )
 
 
 def make_notes(seller: Seller, vat: VatTreatment, story: str) -> tuple[Note, ...]:
@@ -172,21 +176,44 @@ def complete_draft(
     rated: RatedPeriod,
     corrections: Sequence[RatedPeriod] = (),
     originals: Mapping[datetime, Preceding] = MappingProxyType({}),
+    deposits: Mapping[UUID, Invoice] = MappingProxyType({}),
 ) -> Invoice:
-    """Fill a draft from its facts; `hold` says why it cannot be issued, or is None."""
+    """Fill a draft from its facts; `hold` says why it cannot be issued, or is None.
+
+    `deposits` are the issued deposit invoices that the period's prepaid credit came from, by their UUID.
+    """
     bare = replace(
-        draft, hold=None, seller=seller, buyer=make_buyer(party), vat=vat, billing_mode=BILLING_MODE
+        draft,
+        hold=find_problem((rated, *corrections)),
+        seller=seller,
+        buyer=make_buyer(party),
+        vat=vat,
+        billing_mode=AFTER_DEPOSIT_MODE if deposits else PLAIN_MODE,
+        deposits=refer_to(deposits.values()),
     )
-    if rated.problems:
-        first = rated.problems[0]
-        return replace(
-            bare, hold=Hold("rating_problem", f"{first.message} ({len(rated.problems)} problem(s))")
-        )
-    allowances = make_allowances(rated.credits)
-    if isinstance(allowances, Hold):
-        return replace(bare, hold=allowances)
-    billed = [line for part in (rated, *corrections) for line in part.lines]
-    return check_draft(_with_amounts(bare, make_lines(billed, originals), allowances, vat, seller))
+    if bare.hold is not None:
+        return bare
+    lines = make_lines([line for part in (rated, *corrections) for line in part.lines], originals)
+    deducted = deduct_deposits(rated.credits, deposits, vat, period=rated.period, after=len(lines))
+    if isinstance(deducted, Hold):
+        return replace(bare, hold=deducted)
+    return check_draft(_with_amounts(bare, (*lines, *deducted), make_allowances(rated.credits), vat, seller))
+
+
+def find_problem(parts: Sequence[RatedPeriod]) -> Hold | None:
+    """Usage that nothing prices, of the month or of one that is corrected, holds the document."""
+    problems = [problem for part in parts for problem in part.problems]
+    if not problems:
+        return None
+    return Hold("rating_problem", f"{problems[0].message} ({len(problems)} problem(s))")
+
+
+def complete_deposit(
+    draft: Invoice, *, seller: Seller, party: BillingParty, vat: VatTreatment, line: InvoiceLine
+) -> Invoice:
+    """Fill a deposit invoice (type 386)."""
+    bare = replace(draft, hold=None, seller=seller, buyer=make_buyer(party), vat=vat, billing_mode=PLAIN_MODE)
+    return check_draft(_with_amounts(bare, (line,), (), vat, seller))
 
 
 def _with_amounts(
@@ -218,9 +245,7 @@ def check_draft(invoice: Invoice) -> Invoice:
     if invoice.totals.gross_minor < 0:
         return replace(
             invoice,
-            hold=Hold(
-                "negative_total", "Corrections exceed this month's usage: issue a credit note instead."
-            ),
+            hold=Hold("negative_total", "The total is below zero: that is a credit note, not an invoice."),
         )
     missing = missing_mentions(invoice, is_numbered=False)
     if missing:
@@ -235,7 +260,7 @@ def check_amounts(invoice: Invoice) -> None:
     A credit note takes back lines as they stood, or parts of them, so only an invoice has a sum to answer for.
     """
     check_lines(invoice.lines)
-    if invoice.kind is InvoiceKind.INVOICE:
+    if invoice.kind is not InvoiceKind.CREDIT_NOTE:
         check_rounding(invoice.lines)
 
 
@@ -256,6 +281,20 @@ def make_credit_lines(original: Invoice, wanted: Sequence[tuple[int, int]] | Non
             raise InvalidInput(f"Line {source} can give back more than 0 and at most {line.net_minor} cents.")
         lines.append(_credit_line(position, line, amount))
     return tuple(lines)
+
+
+def make_reduction_lines(rated: Sequence[RatedLine], original: Preceding) -> tuple[InvoiceLine, ...]:
+    """Lines of a credit note for a period that costs less now than was billed: what it costs less, positive."""
+    lines = make_lines(rated, {line.charge_period.start: original for line in rated})
+    return tuple(
+        replace(
+            line,
+            quantity=-line.quantity,
+            net_minor=-line.net_minor,
+            calculation=(*line.calculation, f"CREDIT(of={line.net_minor}) = {-line.net_minor}"),
+        )
+        for line in lines
+    )
 
 
 def _credit_line(position: int, line: InvoiceLine, amount_minor: int) -> InvoiceLine:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from controlplane.invoicing.deposit_rules import AFTER_DEPOSIT_MODE, is_deduction
 from controlplane.invoicing.domain import Buyer, Invoice, InvoiceKind, Seller, VatCategory
 from controlplane.invoicing.numbering_rules import NUMBER
 from controlplane.invoicing.terms_rules import PERIODIC_PAYMENT_DAYS_MAX, RECOVERY_EUR
@@ -121,6 +122,13 @@ def _refers_to_original(invoice: Invoice) -> bool:
     return invoice.preceding is not None and bool(invoice.preceding.number)
 
 
+def _refers_to_deposits(invoice: Invoice) -> bool:
+    deducted = sum(1 for line in invoice.lines if is_deduction(line))
+    if deducted == 0 or invoice.kind is InvoiceKind.CREDIT_NOTE:
+        return True
+    return invoice.billing_mode == AFTER_DEPOSIT_MODE and len(invoice.deposits) == deducted
+
+
 _CGI = "CGI ann. II art. 242 nonies A I"
 MENTIONS: Final[tuple[Mention, ...]] = (
     Mention("seller-identity", "Nom, SIREN et adresse du vendeur", f"{_CGI}-1°", "BT-27 BT-30 BG-5",
@@ -161,6 +169,8 @@ MENTIONS: Final[tuple[Mention, ...]] = (
             "BT-22 (PMT)", _has_recovery_note),
     Mention("original-reference", "Numéro et date de la facture corrigée", "CGI art. 289 I-5; BR-FR-CO-05",
             "BG-3", _refers_to_original),
+    Mention("deposit-reference", "Numéro et date de chaque facture d'acompte déduite",
+            "CGI art. 289 I-1-c; BR-FR-08", "BG-3 BT-23", _refers_to_deposits),
     Mention("buyer-electronic-address", "Adresse électronique du client", "BR-FR-12", "BT-49",
             _buyer(lambda b: bool(b.electronic_address and b.electronic_scheme))),
     Mention("seller-electronic-address", "Adresse électronique du vendeur", "BR-FR-13", "BT-34",

@@ -53,6 +53,7 @@ class InvoiceRow(Base):
     vat: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     hold: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     preceding: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    deposits: Mapped[list[Any]] = mapped_column(JSONB)
     allowances: Mapped[list[Any]] = mapped_column(JSONB)
     breakdown: Mapped[list[Any]] = mapped_column(JSONB)
     totals: Mapped[dict[str, Any]] = mapped_column(JSONB)

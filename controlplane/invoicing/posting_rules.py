@@ -2,7 +2,8 @@
 
 Source: PCG (docs/french-law.md, table "Entries"): 411 at the total, 706 at the net amount by VAT regime, VAT in 44574
 until it is collected (CGI 269-2-c: services fall due when paid) or in 44571 under the debits option. A credit note is
-the mirror image.
+the mirror image. A deposit goes to 4191 instead of 706 and leaves it when an invoice deducts it; that invoice's VAT is
+on the remainder.
 """
 
 from __future__ import annotations
@@ -10,10 +11,17 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Final
 
+from controlplane.invoicing.deposit_rules import deducted_minor
 from controlplane.invoicing.domain import Invoice, InvoiceKind, VatCategory
 from controlplane.ledger.domain import Accounts, JournalCode, JournalEntryDraft, LineDraft
 
 _FULL_RATE: Final = Decimal("20")
+_OF_A_TENANT: Final = frozenset({Accounts.RECEIVABLE, Accounts.DEPOSIT_RECEIVED})
+_NOUNS: Final = {
+    InvoiceKind.INVOICE: "Facture",
+    InvoiceKind.CREDIT_NOTE: "Avoir",
+    InvoiceKind.DEPOSIT: "Facture d'acompte",
+}
 
 
 def make_entry(invoice: Invoice) -> JournalEntryDraft | None:
@@ -21,10 +29,16 @@ def make_entry(invoice: Invoice) -> JournalEntryDraft | None:
     assert invoice.number is not None
     assert invoice.issued_on is not None
     is_credit = invoice.kind is InvoiceKind.CREDIT_NOTE
-    totals = invoice.totals
+    totals, deducted = invoice.totals, deducted_minor(invoice.lines)
+    is_deposit = invoice.kind is InvoiceKind.DEPOSIT
     sides = [
         (Accounts.RECEIVABLE, totals.gross_minor, True),
-        (sales_account(invoice), totals.net_minor, False),
+        (Accounts.DEPOSIT_RECEIVED, deducted, True),
+        (
+            Accounts.DEPOSIT_RECEIVED if is_deposit else sales_account(invoice),
+            totals.net_minor + deducted,
+            False,
+        ),
         (vat_account(invoice), totals.tax_minor, False),
     ]
     lines = tuple(
@@ -32,14 +46,14 @@ def make_entry(invoice: Invoice) -> JournalEntryDraft | None:
             account=account,
             debit_minor=amount if is_debit is not is_credit else 0,
             credit_minor=amount if is_debit is is_credit else 0,
-            tenant_id=invoice.tenant_id if account == Accounts.RECEIVABLE else None,
+            tenant_id=invoice.tenant_id if account in _OF_A_TENANT else None,
         )
         for account, amount, is_debit in sides
         if amount != 0
     )
     if not lines:
         return None
-    noun = "Avoir" if is_credit else "Facture"
+    noun = _NOUNS[invoice.kind]
     return JournalEntryDraft(
         key=f"invoice:{invoice.id}",
         journal=JournalCode.VE,

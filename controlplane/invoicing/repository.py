@@ -209,6 +209,33 @@ def list_credit_notes(uow: UnitOfWork, original: Invoice) -> Sequence[Invoice]:
     return _read(uow, list(rows))
 
 
+def find_waiting_reduction(uow: UnitOfWork, original: Invoice) -> Invoice | None:
+    """The credit note that a close made for an invoice's month and that is not issued yet."""
+    row = uow.session.scalars(
+        select(InvoiceRow).where(
+            InvoiceRow.tenant_id == original.tenant_id,
+            InvoiceRow.preceding_id == original.id,
+            InvoiceRow.state != InvoiceState.ISSUED,
+            InvoiceRow.provenance.has_key("reduction_of"),
+        )
+    ).one_or_none()
+    return None if row is None else _read(uow, [row])[0]
+
+
+def list_reductions(uow: UnitOfWork, tenant_id: TenantId, closed_with: datetime) -> Sequence[Invoice]:
+    """The credit notes that the close of a month made, oldest first."""
+    rows = uow.session.scalars(
+        select(InvoiceRow)
+        .where(
+            InvoiceRow.tenant_id == tenant_id,
+            InvoiceRow.kind == InvoiceKind.CREDIT_NOTE,
+            InvoiceRow.provenance["closed_with"].astext == closed_with.isoformat(),
+        )
+        .order_by(InvoiceRow.id)
+    )
+    return _read(uow, list(rows))
+
+
 def list_waiting(uow: UnitOfWork, limit: int) -> Sequence[InvoiceId]:
     """Invoices that should be issued and are not: held or failed, oldest touched first."""
     return list(

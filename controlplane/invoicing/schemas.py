@@ -172,11 +172,13 @@ class BuyerShape(WireModel):
 
 
 class InvoiceShape(WireModel):
-    """An invoice or credit note as EN 16931 names its parts."""
+    """An invoice, deposit invoice or credit note as EN 16931 names its parts."""
 
     id: str = Field(description="Id.", examples=["inv_01k0000000000000000000000a"])
     organization_id: str = Field(description="Whose it is.", examples=["org_01k0000000000000000000000a"])
-    kind: InvoiceKind = Field(description="380 invoice, 381 credit note (BT-3).", examples=["380"])
+    kind: InvoiceKind = Field(
+        description="380 invoice, 381 credit note, 386 deposit invoice (BT-3).", examples=["380"]
+    )
     state: InvoiceState = Field(description="Where it stands.", examples=["ISSUED"])
     number: str | None = Field(description="Number (BT-1), once issued.", examples=["RMP-2026-000001"])
     issued_on: date | None = Field(description="Date of issue (BT-2).", examples=["2026-11-02"])
@@ -194,8 +196,9 @@ class InvoiceShape(WireModel):
     corrects: str | None = Field(
         description="Number of the invoice that a credit note corrects.", examples=[None]
     )
+    deducts: list[str] = Field(description="Numbers of the deposit invoices that it deducts.", examples=[[]])
     provenance: dict[str, str] = Field(
-        description="Engine, tariff and usage cut-off.", examples=[{"engine": "rating/1"}]
+        description="Engine, tariff and usage cut-off.", examples=[{"engine": "rating/2"}]
     )
     is_demo: bool = Field(description="The seller does not exist.", examples=[True])
     version: int = Field(description="Counts changes.", examples=[2])
@@ -222,6 +225,7 @@ class InvoiceShape(WireModel):
             if invoice.hold is None
             else HoldShape(code=invoice.hold.code, reason=invoice.hold.reason),
             corrects=None if invoice.preceding is None else invoice.preceding.number,
+            deducts=[deposit.number for deposit in invoice.deposits],
             provenance=dict(invoice.provenance), is_demo=invoice.seller is not None and invoice.seller.is_demo,
             version=invoice.version, created_at=invoice.created_at,
         )  # fmt: skip
@@ -252,6 +256,9 @@ class CloseRequest(WireModel):
 
 class CloseAnswer(WireModel):
     invoice: InvoiceShape | None = Field(description="The month's invoice; null when nothing was used.")
+    credit_notes: list[InvoiceShape] = Field(
+        description="Credit notes for earlier months that cost less now than was billed."
+    )
     is_new: bool = Field(
         description="False when the month was closed before: then nothing changed.", examples=[True]
     )
@@ -261,6 +268,20 @@ class HoldRequest(WireModel):
     reason: str = Field(
         min_length=1, max_length=300, description="Why.", examples=["Customer disputes usage."]
     )
+
+
+class DepositRequest(WireModel):
+    net: str = Field(
+        pattern=r"^[0-9]{1,10}(\.[0-9]{1,2})?$",
+        description="Amount before VAT, in EUR.",
+        examples=["1000.00"],
+    )
+    label: str = Field(
+        min_length=1, max_length=150, description="What it is for; printed.", examples=["Crédit 2027"]
+    )
+
+    def minor(self) -> int:
+        return int(Decimal(self.net).scaleb(2))
 
 
 class CreditLine(WireModel):

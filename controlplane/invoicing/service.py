@@ -15,9 +15,10 @@ from controlplane.invoicing.domain import Invoice, InvoiceId, InvoiceState, Sell
 from controlplane.invoicing.events import VatChecked
 from controlplane.invoicing.numbering_rules import PREFIX
 from controlplane.invoicing.seller_data import DEMO_SELLER
+from controlplane.invoicing.service_credit import credit_note
+from controlplane.invoicing.service_deposit import fund_deposit, sell_deposit
 from controlplane.invoicing.service_draft import (
     close_period,
-    credit_note,
     draft_period,
     freeze_period,
     hold_invoice,
@@ -46,6 +47,7 @@ __all__ = [
     "fail_issue",
     "find_gap",
     "freeze_period",
+    "fund_deposit",
     "get_invoice",
     "get_seller",
     "hold_invoice",
@@ -57,6 +59,7 @@ __all__ = [
     "lock_billing",
     "record_vat_answer",
     "retry_invoice",
+    "sell_deposit",
     "set_seller",
 ]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from controlplane.audit import service as audit
@@ -67,15 +67,46 @@ def issue(uow: UnitOfWork, invoice_id: InvoiceId, *, actor: str = "system:invoic
     return issued
 
 
-def rate_all(
-    uow: UnitOfWork, tenant_id: TenantId, period: Period, frozen: FrozenPeriod
-) -> tuple[RatedPeriod, ...]:
-    """A month's rating up to its freeze, and after it the corrections of months that were billed before."""
+@dataclass(frozen=True, slots=True)
+class MonthRating:
+    """A month up to its freeze. `billed` is for its invoice: the month, then earlier months that cost more now (or
+    as much) than was billed; `reductions` are earlier months that cost less, each for a credit note."""
+
+    billed: tuple[RatedPeriod, ...]
+    reductions: tuple[RatedPeriod, ...]
+
+
+def rate_all(uow: UnitOfWork, tenant_id: TenantId, period: Period, frozen: FrozenPeriod) -> MonthRating:
+    """Rate a month and correct the months that were billed before."""
     cutoff = frozen.cutoff_batch_id
-    return (
-        rating.rate_period(uow, tenant_id, period, cutoff),
-        *rating.rate_corrections(uow, tenant_id, cutoff),
+    month = rating.rate_period(uow, tenant_id, period, cutoff)
+    corrections = rating.rate_corrections(uow, tenant_id, cutoff)
+    return MonthRating(
+        (month, *(part for part in corrections if part.net_minor >= 0)),
+        tuple(part for part in corrections if part.net_minor < 0),
     )
+
+
+def is_reduction(note: Invoice) -> bool:
+    """Tell a credit note that a close made from one that a person asked for."""
+    return note.kind is InvoiceKind.CREDIT_NOTE and "reduction_of" in note.provenance
+
+
+def find_reduction(uow: UnitOfWork, note: Invoice) -> tuple[RatedPeriod, FrozenPeriod] | None:
+    """What a reduction's month costs less now, by the freeze it was made with; None when it does not any more."""
+    frozen = next(
+        (
+            each
+            for each in metering.list_frozen_periods(uow, note.tenant_id)
+            if str(each.id) == note.provenance["frozen_period"]
+        ),
+        None,
+    )
+    if frozen is None:
+        return None
+    corrections = rating.rate_corrections(uow, note.tenant_id, frozen.cutoff_batch_id)
+    found = [part for part in corrections if part.period == note.period and part.net_minor < 0]
+    return (found[0], frozen) if found else None
 
 
 def hash_all(rated: Sequence[RatedPeriod]) -> str:
@@ -88,7 +119,7 @@ def _book(uow: UnitOfWork, invoice: Invoice) -> Hold | None:
     frozen = metering.find_frozen_period(uow, invoice.tenant_id, invoice.period)
     if frozen is None:
         return Hold("not_frozen", "The period is not frozen: close it first.")
-    rated = rate_all(uow, invoice.tenant_id, invoice.period, frozen)
+    rated = rate_all(uow, invoice.tenant_id, invoice.period, frozen).billed
     if hash_all(rated) != invoice.provenance.get("rating_hash"):
         return Hold("rating_changed", "Prices, credits or usage changed since the draft: draft it again.")
     for part in rated:
@@ -103,7 +134,7 @@ def _find_hold(uow: UnitOfWork, invoice: Invoice) -> Hold | None:
     Rating is booked last: nothing that holds the document comes after it.
     """
     if invoice.kind is InvoiceKind.CREDIT_NOTE:
-        return None
+        return _book_reduction(uow, invoice) if is_reduction(invoice) else None
     seller = repository.find_seller(uow)
     if seller is None or seller[0] != invoice.seller:
         return Hold("seller_changed", "The seller's facts changed since the draft: draft it again.")
@@ -117,7 +148,15 @@ def _find_hold(uow: UnitOfWork, invoice: Invoice) -> Hold | None:
         return found
     if not _is_same_treatment(found, invoice.vat):
         return Hold("customer_changed", "The customer's facts changed since the draft: draft it again.")
-    return _book(uow, invoice)
+    return _book(uow, invoice) if invoice.kind is InvoiceKind.INVOICE else None
+
+
+def _book_reduction(uow: UnitOfWork, note: Invoice) -> Hold | None:
+    found = find_reduction(uow, note)
+    if found is None or found[0].rating_hash != note.provenance["rating_hash"]:
+        return Hold("rating_changed", "The corrected period changed since the draft: draft it again.")
+    rating.book_period(uow, found[0])
+    return None
 
 
 def _is_same_treatment(found: VatTreatment, drafted: VatTreatment) -> bool:
@@ -169,7 +208,9 @@ def check_issuable(invoice: Invoice) -> None:
 
 def _announce(uow: UnitOfWork, issued: Invoice, actor: str) -> None:
     assert issued.number is not None
-    noun = "credit_note" if issued.kind is InvoiceKind.CREDIT_NOTE else "invoice"
+    noun = {InvoiceKind.CREDIT_NOTE: "credit_note", InvoiceKind.DEPOSIT: "deposit"}.get(
+        issued.kind, "invoice"
+    )
     audit.record(
         uow, tenant_id=issued.tenant_id, actor=actor, action=f"{noun}.issued", target=str(issued.id),
         detail={"number": issued.number, "gross_minor": issued.totals.gross_minor},

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
 from typing import Final
 
+from controlplane.invoicing.deposit_rules import is_deduction
 from controlplane.invoicing.domain import Allowance, InvoiceLine, Totals, VatBreakdown, VatTreatment
 from controlplane.kernel.errors import FieldProblem, InvalidInput
 from controlplane.kernel.money import Money
@@ -58,11 +59,12 @@ def check_lines(lines: Sequence[InvoiceLine]) -> None:
 
 
 def check_rounding(lines: Sequence[InvoiceLine]) -> None:
-    """Refuse an invoice whose own lines do not sum to the rounded sum of what they show (docs/adr/0008).
+    """Refuse an invoice whose own lines do not sum to the rounded sum of what they show (docs/adr/0009).
 
-    Corrections are left out: they balance with the invoices that billed their period before.
+    Corrections are left out: they balance with the invoices that billed their period before. Deducted deposits are
+    left out too: whole cents, taken off what was rounded.
     """
-    own = [line for line in lines if not line.is_correction]
+    own = [line for line in lines if not line.is_correction and not is_deduction(line)]
     with localcontext(Context(prec=_PRECISION)):
         exact = sum((line_cents(line.quantity, line.price, line.base_quantity) for line in own), Decimal(0))
         wanted = int(exact.quantize(Decimal(1), rounding=ROUND_HALF_UP))

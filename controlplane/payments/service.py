@@ -155,6 +155,8 @@ def _allocate(uow: UnitOfWork, payment: Payment, share: Share, day: date) -> All
     if entry is not None:
         ledger.post(uow, entry)
     (item,) = [one for one in _items(uow, [invoice]) if one.invoice_id == invoice.id]
+    if invoice.kind is InvoiceKind.DEPOSIT and item.open_minor <= 0:
+        invoicing.fund_deposit(uow, invoice)
     uow.emit(
         InvoiceCollected(
             payment.tenant_id, invoice.id, share.amount_minor, vat_minor, is_settled=item.open_minor <= 0
@@ -181,7 +183,7 @@ def _issued(uow: UnitOfWork, tenant_id: TenantId) -> list[Invoice]:
         page = invoicing.list_invoices(
             uow, tenant_id=tenant_id, after=after, limit=PAGE, states=(InvoiceState.ISSUED,)
         )
-        found += [invoice for invoice in page.items if invoice.kind is InvoiceKind.INVOICE]
+        found += [invoice for invoice in page.items if invoice.kind is not InvoiceKind.CREDIT_NOTE]
         after = page.next_after
         if after is None:
             break

@@ -25,6 +25,8 @@ from controlplane.plumbing.settings import Settings
 STATEMENT_TIMEOUT_MS = 15_000
 LOCK_TIMEOUT_MS = 5_000
 IDLE_TRANSACTION_TIMEOUT_MS = 30_000
+# A server that vanished without a word (power, network) is noticed after this, not after the kernel's quarter hour.
+SILENCE_TIMEOUT_MS = 20_000
 
 
 @dataclass(slots=True)
@@ -68,7 +70,7 @@ def make_engine(url: str, pool_size: int) -> Engine:
         max_overflow=pool_size,
         pool_pre_ping=True,
         pool_timeout=10,
-        connect_args={"options": options, "connect_timeout": 5},
+        connect_args={"options": options, "connect_timeout": 5, "tcp_user_timeout": SILENCE_TIMEOUT_MS},
     )
 
 

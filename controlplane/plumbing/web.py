@@ -11,9 +11,12 @@ from dataclasses import replace
 from typing import Annotated, Any, TypeVar
 
 import orjson
+import psycopg
 from fastapi import Depends, Header, Query, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from controlplane.kernel.errors import (
     InvalidInput,
@@ -21,6 +24,7 @@ from controlplane.kernel.errors import (
     PreconditionRequired,
     RempartError,
     Unauthenticated,
+    Unavailable,
 )
 from controlplane.kernel.principal import Principal
 from controlplane.plumbing.cursors import PAGE_DEFAULT, PAGE_MAX, Page, decode_cursor, encode_cursor
@@ -38,6 +42,8 @@ __all__ = [
     "Problem",
     "WireModel",
     "check_version",
+    "outage_of",
+    "outage_response",
     "problem_response",
 ]
 
@@ -78,6 +84,37 @@ class Problem(BaseModel):
     )
 
 
+class DatabaseAway(Unavailable):
+    """The database is not there, is ending or starting, or gave up on a statement that waited too long."""
+
+    code = "database_unavailable"
+
+
+# Recovery after a crash takes seconds; who asks sooner only waits in line.
+DATABASE_RETRY_SECONDS = 2
+_READ_ONLY = psycopg.errors.ReadOnlySqlTransaction
+
+
+def outage_of(error: Exception) -> DatabaseAway | None:
+    """Return what to answer when an error means that the database could not do its work just now; else None.
+
+    A lost connection, a server that is shutting down or recovering, a full disk or connection table, a pool
+    without a free connection, a timeout, a deadlock: all of them end a transaction without its commit, except
+    that a connection lost during the commit leaves open whether it happened.
+    """
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    if not isinstance(cause, (psycopg.OperationalError, psycopg.InterfaceError, _READ_ONLY, PoolTimeout)):
+        return None
+    return DatabaseAway(
+        "The database does not answer just now. Send the request again; a POST with the same Idempotency-Key "
+        "is done once."
+    )
+
+
+def outage_response(error: DatabaseAway, request_id: str) -> Response:
+    return problem_response(error, request_id, {"Retry-After": str(DATABASE_RETRY_SECONDS)})
+
+
 def problem_response(
     error: RempartError, request_id: str, headers: Mapping[str, str] | None = None
 ) -> Response:
@@ -111,6 +148,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
         404: "No such resource for this caller.",
         409: "The resource's state does not allow this, or the name is taken.",
         422: "The request is not understood; `errors` names each field.",
+        503: "The database does not answer just now: send the same again after Retry-After.",
     }.items()
 }
 

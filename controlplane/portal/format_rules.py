@@ -20,9 +20,9 @@ NARROW = "\u202f"
 NO_BREAK = "\u00a0"
 MISSING = "–"
 _DOUBLE = re.compile(r"[ \u00a0\u202f]+(?=[;!?])")
-_COLON = re.compile(r"[ \u202f]+(?=:)")
-_OPEN = re.compile(r"«[ \u202f]*")
-_CLOSE = re.compile(r"[ \u202f]*»")
+_COLON = re.compile(r"[ \u00a0\u202f]+(?=:)")
+_OPEN = re.compile(r"«[ \u00a0\u202f]*")
+_CLOSE = re.compile(r"[ \u00a0\u202f]*»")
 _PERCENT = re.compile(r"(?<=\d) (?=[%€])")
 
 

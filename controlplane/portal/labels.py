@@ -113,6 +113,16 @@ METERS: Mapping[str, str] = {
     "gpu_seconds": N_("GPU seconds"),
 }
 
+# As prices and usage name them; what is not here is shown as it is.
+UNITS: Mapping[str, str] = {
+    "token": N_("token"),
+    "request": N_("request"),
+    "gpu_second": N_("GPU second"),
+    "gpu_hour": N_("GPU hour"),
+    "second": N_("second"),
+    "month": N_("month"),
+}
+
 EVENTS: Mapping[str, str] = {
     "SERVICE_CREATED": N_("Service created"),
     "SERVICE_UPDATED": N_("Service changed"),

@@ -12,8 +12,10 @@ from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 from starlette.responses import Response
 
+from controlplane.portal.format_rules import number
 from controlplane.portal.i18n import N_
 from controlplane.portal.labels import PROBLEMS
+from controlplane.portal.placement_rules import read_residency
 from controlplane.portal.web import SignedIn, TenantDep
 from controlplane.sdk import ApiError, ConnectionLost
 
@@ -61,7 +63,7 @@ def ask(visit: TenantDep, service_id: str) -> Response:
     found = {
         "text": str(answer.body["choices"][0]["message"].get("content") or ""),
         "usage": answer.body.get("usage") or {},
-        "residency": answer.residency,
+        **read_residency(answer.residency),
         "request_id": answer.request_id,
         "milliseconds": round((time.monotonic() - began) * 1000),
     }
@@ -90,14 +92,15 @@ def _stream(visit: SignedIn, service: dict[str, Any], prompt: str, tokens: int) 
             visit.portal.gateway(visit.who.key) as gateway,
             gateway.stream(body, host=service["host"]) as answer,
         ):
-            yield _line(residency=answer.residency, request_id=answer.request_id)
+            yield _line(**read_residency(answer.residency), request_id=answer.request_id)
             for chunk in answer.chunks:
                 for choice in chunk.get("choices") or []:
                     if piece := choice.get("delta", {}).get("content"):
                         yield _line(piece=piece)
                 if chunk.get("usage"):
                     yield _line(usage=chunk["usage"])
-        yield _line(milliseconds=round((time.monotonic() - began) * 1000))
+        took = round((time.monotonic() - began) * 1000)
+        yield _line(milliseconds=number(took, visit.language))
     except ApiError as refused:
         yield _line(error=_sentence(visit, refused), said=refused.message)
     except ConnectionLost:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 Assessment = Mapping[str, Any]
+# Enough of a SHA-256 to tell requirements apart by eye.
+HASH_SHOWN = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,3 +45,11 @@ def sort_assessments(found: Mapping[str, Any]) -> Places:
         excluded=tuple(excluded),
         unfit=tuple(unfit),
     )
+
+
+def read_residency(header: str) -> dict[str, str]:
+    """Read the gateway's `x-rempart-residency`: the `place` in words, and the `policy` it was judged by."""
+    facts = dict(part.strip().partition("=")[::2] for part in header.split(";") if "=" in part)
+    site, country, operator = (facts.get(name, "") for name in ("datacenter", "country", "operator"))
+    place = " · ".join(filter(None, (f"{site} ({country})" if site else "", operator)))
+    return {"place": place or "–", "policy": facts.get("policy", "")[:HASH_SHOWN] or "–"}

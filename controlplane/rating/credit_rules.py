@@ -24,6 +24,12 @@ def check_grant(grant: CreditGrant) -> None:
         problems.append(FieldProblem("amount_minor", f"lies between 1 and {CREDIT_MINOR_MAX}"))
     if grant.expires_at is not None and grant.expires_at <= grant.effective_from:
         problems.append(FieldProblem("expires_at", "is not after effective_from"))
+    if (grant.kind is CreditKind.PREPAID) != (grant.deposit_id is not None):
+        problems.append(
+            FieldProblem(
+                "kind", "prepaid credit is a deposit: sell it by a deposit invoice, which grants it once paid"
+            )
+        )
     if grant.kind is CreditKind.PROMOTIONAL:
         limit = grant.effective_from + timedelta(days=PROMOTIONAL_DAYS_MAX)
         if grant.expires_at is None or grant.expires_at > limit:
@@ -52,6 +58,6 @@ def burn_credits(net_minor: int, grants: Iterable[CreditGrant], period: Period) 
     for grant in sorted((g for g in grants if is_usable(g, period)), key=burn_order):
         amount = min(left, grant.left_minor)
         if amount > 0:
-            uses.append(CreditUse(grant.id, grant.kind, grant.label, amount))
+            uses.append(CreditUse(grant.id, grant.kind, grant.label, amount, grant.deposit_id))
             left -= amount
     return tuple(uses)

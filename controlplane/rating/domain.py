@@ -12,6 +12,7 @@ from decimal import Decimal
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
+from uuid import UUID
 
 from controlplane.kernel.ids import Id, ProjectId, TenantId
 from controlplane.kernel.period import Period
@@ -145,7 +146,10 @@ class CreditKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CreditGrant:
-    """Credit of a tenant; `left_minor` is what earlier booked periods have not used."""
+    """Credit of a tenant; `left_minor` is what earlier booked periods have not used.
+
+    `deposit_id` names the paid deposit invoice that a PREPAID credit came from (the invoice's UUID).
+    """
 
     id: CreditGrantId
     tenant_id: TenantId
@@ -158,16 +162,18 @@ class CreditGrant:
     effective_from: datetime
     expires_at: datetime | None
     created_at: datetime
+    deposit_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CreditUse:
-    """What one grant pays of a period: an allowance (BG-20) where PROMOTIONAL, a deposit (BT-113) where PREPAID."""
+    """What one grant pays of a period: an allowance (BG-20) where PROMOTIONAL, a deducted deposit where PREPAID."""
 
     grant_id: CreditGrantId
     kind: CreditKind
     label: str
     amount_minor: int
+    deposit_id: UUID | None = None
 
 
 class StepKind(StrEnum):

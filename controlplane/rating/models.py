@@ -108,6 +108,7 @@ class CreditGrantRow(Base):
     effective_from: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     expires_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    deposit_id: Mapped[UUID | None] = mapped_column(PG_UUID(as_uuid=True))
 
 
 class RatedPeriodRow(Base):

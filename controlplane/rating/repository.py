@@ -203,6 +203,7 @@ def add_grant(uow: UnitOfWork, grant: CreditGrant) -> None:
             effective_from=grant.effective_from,
             expires_at=grant.expires_at,
             created_at=grant.created_at,
+            deposit_id=grant.deposit_id,
         )
     )
     uow.session.flush()
@@ -235,6 +236,7 @@ def list_grants(uow: UnitOfWork, tenant_id: TenantId) -> list[CreditGrant]:
             effective_from=row.effective_from,
             expires_at=row.expires_at,
             created_at=row.created_at,
+            deposit_id=row.deposit_id,
         )
         for row, spent in found
     ]
@@ -255,14 +257,20 @@ def find_booked(uow: UnitOfWork, tenant_id: TenantId, rating_hash: str) -> UUID 
     )
 
 
-def list_booked_periods(uow: UnitOfWork, tenant_id: TenantId) -> list[Period]:
-    """Periods that were billed as a whole, oldest first."""
+def list_booked_periods(uow: UnitOfWork, tenant_id: TenantId) -> dict[Period, int]:
+    """Periods that were billed, oldest first, each with the latest cut-off that a bill of it looked at."""
     rows = uow.session.execute(
-        select(RatedPeriodRow.period_start, RatedPeriodRow.period_end)
-        .where(RatedPeriodRow.tenant_id == tenant_id, RatedPeriodRow.is_correction.is_(False))
+        select(
+            RatedPeriodRow.period_start,
+            func.max(RatedPeriodRow.period_end),
+            func.max(func.coalesce(RatedPeriodRow.cutoff, 0)),
+        )
+        .where(RatedPeriodRow.tenant_id == tenant_id)
+        .group_by(RatedPeriodRow.period_start)
+        .having(func.bool_or(RatedPeriodRow.is_correction.is_(False)))
         .order_by(RatedPeriodRow.period_start)
     )
-    return [Period(start, end) for start, end in rows]
+    return {Period(start, end): cutoff for start, end, cutoff in rows}
 
 
 def list_booked_lines(uow: UnitOfWork, tenant_id: TenantId, period: Period) -> list[RatedLine]:

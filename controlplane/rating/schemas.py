@@ -249,7 +249,11 @@ class TenantPlanAnswer(WireModel):
 
 
 class CreditCreate(WireModel):
-    kind: CreditKind = Field(description="Paid for in advance, or given.", examples=["PROMOTIONAL"])
+    kind: CreditKind = Field(
+        default=CreditKind.PROMOTIONAL,
+        description="Given. PREPAID credit is refused here: a deposit invoice makes it once it is paid.",
+        examples=["PROMOTIONAL"],
+    )
     label: Title = Field(description="What it is for.", examples=["Welcome credit"])
     amount_minor: int = Field(ge=1, le=100_000_000_000, description="In cents.", examples=[5000])
     priority: int = Field(default=100, ge=0, le=1000, description="Lowest first.", examples=[100])

@@ -160,8 +160,12 @@ def grant_credit(
     effective_from: datetime | None,
     expires_at: datetime | None,
     actor: str,
+    deposit_id: UUID | None = None,
 ) -> CreditGrant:
-    """Give a tenant credit (platform transaction); InvalidInput for one that may not be given."""
+    """Give a tenant credit (platform transaction); InvalidInput for one that may not be given.
+
+    PREPAID credit comes from a paid deposit invoice, once (`deposit_id`), and from nothing else.
+    """
     tenancy.get_tenant(uow, tenant_id)
     grant = CreditGrant(
         id=CreditGrantId.new(),
@@ -175,6 +179,7 @@ def grant_credit(
         effective_from=effective_from or uow.now,
         expires_at=expires_at,
         created_at=uow.now,
+        deposit_id=deposit_id,
     )
     check_grant(grant)
     repository.add_grant(uow, grant)

@@ -123,12 +123,13 @@ def _plan_spans(
 def rate_corrections(uow: UnitOfWork, tenant_id: TenantId, cutoff: BatchId) -> tuple[RatedPeriod, ...]:
     """What the periods that were billed before come to now, less what was billed: one for each that differs.
 
-    `cutoff` is that of the latest freeze: what came later is for the next time. The whole period is rated again by
-    the prices and plan of its own time. Credits do not pay corrections; negative ones are for a credit note.
+    `cutoff` is that of a freeze: what came later is for the next time, but what a bill of the period looked at
+    already is not taken back, even where an older document is tried again. The whole period is rated again by the
+    prices and plan of its own time. Credits do not pay corrections; negative ones are for a credit note.
     """
     found = []
-    for period in repository.list_booked_periods(uow, tenant_id)[-CORRECTED_PERIODS_MAX:]:
-        now = rate(replace(_gather(uow, tenant_id, period, cutoff), grants=()))
+    for period, seen in list(repository.list_booked_periods(uow, tenant_id).items())[-CORRECTED_PERIODS_MAX:]:
+        now = rate(replace(_gather(uow, tenant_id, period, BatchId(max(cutoff, seen))), grants=()))
         booked = repository.list_booked_lines(uow, tenant_id, period)
         lines = correct(now.lines, booked)
         if lines or now.problems:

@@ -20,13 +20,17 @@ _TOPICS = frozenset({PUBLISH_BUDGETS.topic, "budget.changed", "project.deleted"}
 
 def consumers(context: Context) -> tuple[Consumer, ...]:
     def publish_budgets(_: Event) -> None:
+        generated_at = datetime.now(UTC)
         with context.database.system(is_read_only=True) as uow:
             tenants = service.list_budgeted_tenants(uow)
+            hard = service.list_hard_scopes(uow)
         exhausted = []
         for tenant_id in tenants:
             # A transaction each: one tenant's month must not hold the others' alerts back.
             with context.database.system() as uow:
                 exhausted += service.check_budgets(uow, tenant_id)
-        publish_snapshot(context.redis, BUDGETS_KEY, service.build_budget_state(exhausted, datetime.now(UTC)))
+        publish_snapshot(
+            context.redis, BUDGETS_KEY, service.build_budget_state(exhausted, hard, generated_at)
+        )
 
     return (Consumer("rating.publish_budgets", _TOPICS, effect=publish_budgets),)

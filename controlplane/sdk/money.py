@@ -106,7 +106,8 @@ class PlatformInvoices(Invoices):
     """Invoices of all organizations, for the platform operator."""
 
     def close_period(self, organization_id: str, period: str, *, issue: bool = True) -> Json:
-        """Close a Paris month, such as 2026-10; return `invoice` (null when nothing was used) and `is_new`."""
+        """Close a Paris month, such as 2026-10; return `invoice` (null when nothing was used),
+        `credit_notes` for earlier months, and `is_new`."""
         body = {"organization_id": organization_id, "period": period, "issue": issue}
         return dict(self.transport.request("POST", "/v1/admin/billing/close", json=body).json())
 
@@ -126,6 +127,13 @@ class PlatformInvoices(Invoices):
         """Give back the whole invoice, or of each line `position` the amount `net`."""
         body = {"reason": reason, "lines": lines}
         return self._post(at(self.path, identifier, "credit_notes"), body, idempotency_key)
+
+    def sell_deposit(
+        self, organization_id: str, net: str, label: str, *, idempotency_key: str | None = None
+    ) -> Json:
+        """Invoice a deposit of `net` euros before VAT; once paid it is prepaid credit."""
+        path = at("/v1/admin/organizations", organization_id, "deposits")
+        return self._post(path, {"net": net, "label": label}, idempotency_key)
 
     def record_vat_check(self, body: Json) -> Json:
         """Record what VIES said about a VAT number."""

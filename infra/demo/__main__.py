@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 from controlplane.sdk import ApiError
-from infra.demo import budget, calls, closing, fleet, gpus, kubernetes, tenant, usage
+from infra.demo import budget, calls, closing, fleet, gpus, kubernetes, portal, tenant, usage
+from infra.demo.as_code import AsCode
 from infra.demo.stage import Stage, opened_stage, stop_kept_stack
 from infra.demo.teller import StoryBroken, Teller
 
@@ -31,6 +32,8 @@ def tell_story(teller: Teller, stage: Stage) -> None:
         gpus.tell_move(teller, stage, customer)
     with teller.chapter(7, "The same through kubectl"):
         kubernetes.tell(teller, stage, customer)
+    # The engine of chapter 10 works meanwhile: it has a project of its own.
+    program = AsCode(stage, customer)
     with teller.chapter(8, "What was used, what it costs, and where it stops"):
         # The month that is billed is the real one.
         stage.admin.move_clock(0)
@@ -40,6 +43,11 @@ def tell_story(teller: Teller, stage: Stage) -> None:
         budget.tell(teller, stage, customer)
     with teller.chapter(9, "The month is over: invoices, books, and what comes after"):
         closing.tell(teller, stage, customer)
+    with teller.chapter(10, "The other doors: the portal, and infrastructure as code"):
+        # Pages show the running month, and that is the one in which something was used.
+        stage.admin.move_clock(0)
+        portal.tell(teller, stage, customer)
+        program.tell(teller)
 
 
 def main(arguments: list[str] | None = None) -> int:

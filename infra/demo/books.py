@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import subprocess
 import sys
 from functools import partial
@@ -16,12 +17,15 @@ from infra.demo.teller import StoryBroken, Teller, require
 from infra.demo.waiting import wait_until
 
 CHECK_SECONDS_MAX = 120
+# BT-22 and BT-21: a note and what it is about.
+_MENTION = re.compile(r"<ram:Content>([^<]*)</ram:Content>\s*<ram:SubjectCode>([A-Z]{3})<")
 
 
 def tell(teller: Teller, stage: Stage, issued: dict[str, dict[str, Any]]) -> None:
     files = [path for invoice in issued.values() for path in _keep_files(teller, stage, invoice)]
     documents = [path for path in files if path.suffix == ".pdf"]
     checking = _start(["controlplane.einvoicing.check_invoice", *map(str, documents)])
+    _show_mentions(teller, next(path for path in files if path.suffix == ".xml"))
     _check_numbers(teller, list(issued.values()))
     _check_ledger(teller, stage)
     _write_fec(teller, stage, list(issued.values()))
@@ -55,6 +59,16 @@ def _keep_files(teller: Teller, stage: Stage, invoice: dict[str, Any]) -> list[P
         kept.append(teller.keep_file(f"invoices/{invoice['number']}.{kind}", content))
         teller.figures.setdefault("archive_sha256", {})[f"{invoice['number']}.{kind}"] = digest
     return kept
+
+
+def _show_mentions(teller: Teller, xml: Path) -> None:
+    """The sentences that the law wants on the invoice, as they stand in its file."""
+    found = dict(_MENTION.findall(xml.read_text(encoding="utf-8")))
+    mentions = {code: text for text, code in found.items()}
+    for code in ("PMT", "PMD", "AAB", "REG", "ABL"):
+        require(code in mentions, f"{xml.name} lacks the mention {code}")
+    teller.say(f"mentions of {xml.stem} ({', '.join(mentions)}): {' '.join(mentions.values())}")
+    teller.figure("mentions", mentions)
 
 
 def _download(stage: Stage, invoice_id: str, kind: str) -> tuple[bytes, str] | None:

@@ -2,54 +2,32 @@
 
 from __future__ import annotations
 
-import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
-
-from playwright.sync_api import Error, Locator, sync_playwright
+from typing import TYPE_CHECKING
 
 from infra.demo.forms import Values, text_of
 from infra.demo.teller import StoryBroken
+from infra.local.browser import Complaints, opened_browser, opened_page
 
-TIMEOUT_MS = 30_000
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator, Page
+
 # A laptop's window; pictures show the whole page.
-VIEWPORT_WIDTH, VIEWPORT_HEIGHT = 1280, 900
+WIDTH, HEIGHT = 1280, 900
 
 
+@dataclass(frozen=True, slots=True)
 class BrowserVisitor:
     """Opens pages and sends forms in one window. Errors: StoryBroken with what the browser said."""
 
-    def __init__(self, url: str, executable: Path) -> None:
-        self._url = url
-        self._playwright = sync_playwright().start()
-        # As the superuser Chromium refuses its own sandbox; all it opens here are the pages of this stack.
-        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-        try:
-            self._browser = self._playwright.chromium.launch(executable_path=executable, args=arguments)
-        except Error as err:
-            self._playwright.stop()
-            raise StoryBroken(f"the browser {executable} does not start: {err.message}") from err
-        viewport = {"width": VIEWPORT_WIDTH, "height": VIEWPORT_HEIGHT}
-        self._page = self._browser.new_page(viewport=viewport, locale="en-GB", color_scheme="light")  # type: ignore[arg-type]
-        self._page.set_default_timeout(TIMEOUT_MS)
-        self.version = self._browser.version
-        self.complaints: list[str] = []
-        self._page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self._page.on(
-            "console",
-            lambda said: self.complaints.append(said.text) if said.type == "error" else None,
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._browser.close()
-        self._playwright.stop()
+    _url: str
+    _page: Page
+    version: str
+    complaints: Complaints
 
     def open(self, path: str) -> str:
         reply = self._page.goto(self._url + path)
@@ -62,8 +40,10 @@ class BrowserVisitor:
         for name, value in values.items():
             self._fill(form.locator(f'[name="{name}"]'), value)
         form.locator('button[type="submit"]').first.click()
+        from playwright.sync_api import Error
+
         try:
-            self._page.wait_for_url(re.compile(re.escape(self._url + arrives_at)))
+            self._page.wait_for_url(re.compile(rf"{re.escape(self._url)}{arrives_at}([?#].*)?$"))
         except Error as err:
             said = text_of(self._page.content())[:500]
             raise StoryBroken(f"the form of {action} led to {self._page.url}: {said}") from err
@@ -87,3 +67,16 @@ class BrowserVisitor:
 
     def take_picture(self) -> bytes | None:
         return self._page.screenshot(full_page=True)
+
+
+@contextmanager
+def opened_visitor(url: str) -> Iterator[BrowserVisitor]:
+    """Start the machine's browser and end it. Errors: NoBrowser; StoryBroken for whatever the browser says."""
+    from playwright.sync_api import Error
+
+    try:
+        with opened_browser() as browser, opened_page(browser, width=WIDTH, height=HEIGHT) as opened:
+            page, complaints = opened
+            yield BrowserVisitor(url, page, browser.version, complaints)
+    except Error as err:
+        raise StoryBroken(f"the browser: {err.message}") from err

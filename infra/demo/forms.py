@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
@@ -105,8 +106,10 @@ class PlainVisitor:
         return self._html
 
     def send(self, action: str, values: Values, arrives_at: str) -> str:
-        """Fill in the form of the open page that goes to `action`, send it, and return the page that follows, whose
-        path must begin with `arrives_at`. Errors: StoryBroken for another page, which says what is wrong."""
+        """Fill in the form of the open page that goes to `action`, send it, and return the page that follows.
+
+        Errors: StoryBroken when its path does not match the pattern `arrives_at`: the page says what is wrong.
+        """
         reader = FormReader()
         reader.feed(self._html)
         found = next((form for form in reader.forms if form.action == action), None)
@@ -116,7 +119,7 @@ class PlainVisitor:
             found.values[name] = [value] if isinstance(value, str) else list(value)
         reply = self._request("POST", action, found.values)
         self._html = reply.text
-        if not reply.url.path.startswith(arrives_at):
+        if re.fullmatch(arrives_at, reply.url.path) is None:
             raise StoryBroken(f"the form of {action} led to {reply.url.path}: {text_of(self._html)[:500]}")
         return self._html
 

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
-from contextlib import AbstractContextManager
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-from infra.demo.browser import BrowserVisitor
+from infra.demo.browser import opened_visitor
 from infra.demo.forms import PlainVisitor, Values, text_of
 from infra.demo.stage import Stage
 from infra.demo.teller import Teller, require
 from infra.demo.tenant import MODEL, Tenant
 from infra.demo.usage import engine_totals
+from infra.local.browser import find_chromium
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 SECOND_SERVICE = "assistant-two"
 SERVICE_SECONDS_MAX = 60
 
@@ -29,28 +26,22 @@ class Visitor(Protocol):
     def take_picture(self) -> bytes | None: ...
 
 
-def find_browser() -> Path | None:
-    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-    return None if found is None else Path(found)
-
-
 def tell(teller: Teller, stage: Stage, tenant: Tenant) -> None:
-    url, executable = stage.environment["REMPART_PORTAL_URL"], find_browser()
-    if executable is None:
+    url = stage.environment["REMPART_PORTAL_URL"]
+    if find_chromium() is None:
         teller.say("!!! NO BROWSER WAS FOUND (chromium): THE BROWSER PART OF THIS CHAPTER DID NOT RUN !!!")
         teller.say(
             "instead the same pages are opened and the same forms sent over plain HTTP; there are no pictures"
         )
         teller.figure("portal_browser", None)
-        visit: AbstractContextManager[Any] = PlainVisitor(url)
-        with visit as visitor:
-            _visit(teller, tenant, visitor)
+        with PlainVisitor(url) as plain:
+            _visit(teller, tenant, plain)
         return
-    with BrowserVisitor(url, executable) as browser:
+    with opened_visitor(url) as browser:
         teller.say(f"the portal opens in Chromium {browser.version}")
         teller.figure("portal_browser", f"Chromium {browser.version}")
         _visit(teller, tenant, browser)
-        require(not browser.complaints, f"the browser complains: {browser.complaints}")
+        require(not browser.complaints.said, f"the browser complains: {browser.complaints.said}")
     with PlainVisitor(url) as plain:
         _sign_in(tenant, plain)
         assert tenant.service is not None
@@ -126,7 +117,7 @@ def _deploy(teller: Teller, tenant: Tenant, visitor: Visitor) -> None:
         "idle_seconds": "60",
         "countries": ("FR",),
     }
-    page = text_of(visitor.send("/services/new", wish, "/services/svc_"))
+    page = text_of(visitor.send("/services/new", wish, "/services/svc_[^/]+"))
     require(SECOND_SERVICE in page, "the new service's page follows its form")
     service = next(each for each in tenant.client.services.list() if each["name"] == SECOND_SERVICE)
     tenant.client.wait_for_service(service["id"], timeout_seconds=SERVICE_SECONDS_MAX)

@@ -17,7 +17,8 @@ from pathlib import Path
 from controlplane.sdk import Rempart
 from infra.demo.teller import StoryBroken, Teller
 from infra.local.build import ensure_built, program
-from infra.local.paths import write_private
+from infra.local.paths import Layout, write_private
+from infra.local.stack import PORT_VARIABLES
 from infra.local.versions import KUBERNETES
 
 # Addresses of somebody's own cluster or servers are kept (they are used instead of ours); those that an earlier
@@ -71,13 +72,16 @@ class Stage:
 
 def stop_kept_stack(folder: Path) -> None:
     """Stop what an earlier run left running under `folder`, before its files go."""
-    if (folder / "run").exists():
+    if Layout(folder).control_socket.exists():
         _local(_environment(folder), "down")
 
 
 def _environment(folder: Path) -> dict[str, str]:
+    """This shell's environment for a stack under `folder`; its ports are any free ones, so that a stack that
+    starts at the same moment takes none of them."""
     kept = {name: value for name, value in os.environ.items() if name not in _OWN}
-    return {**kept, "REMPART_LOCAL_DIR": str(folder)}
+    ports = {name: os.environ.get(name, "0") for name in PORT_VARIABLES.values()}
+    return {**kept, **ports, "REMPART_LOCAL_DIR": str(folder)}
 
 
 @contextmanager

@@ -19,7 +19,7 @@ LAUNCHER = "pulumi-resource-pulumi-python"
 PYTHON_VARIABLE = "REMPART_IAC_PYTHON"
 _LAUNCHER_TEXT = f"""#!/bin/sh
 # Serves resources that are implemented in Python, with the Python that runs the program.
-exec "${{{PYTHON_VARIABLE}:?names the Python that has pulumi installed}}" -u -m pulumi.dynamic "$@"
+exec "${{{PYTHON_VARIABLE}:?names the Python that has pulumi installed}}" -u -m infra.provider.host "$@"
 """
 
 

@@ -22,16 +22,17 @@ def is_unknown(value: Any) -> bool:
 
 
 def to_whole(value: Any) -> Any:
-    """The same value with whole numbers as integers: the engine's protocol knows floats only.
+    """The same value with whole numbers as integers and the keys of mappings in order.
 
-    `None` in a mapping is what was not said, so it is left out.
+    The engine's protocol knows floats only, and its mappings come in another order in each process: a request that is
+    sent again must be the same to the byte. `None` in a mapping is what was not said, so it is left out.
     """
     if isinstance(value, bool) or value is None:
         return value
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, Mapping):
-        return {str(key): to_whole(each) for key, each in value.items() if each is not None}
+        return {str(key): to_whole(value[key]) for key in sorted(value) if value[key] is not None}
     if isinstance(value, list | tuple):
         return [to_whole(each) for each in value]
     return value
@@ -39,7 +40,7 @@ def to_whole(value: Any) -> Any:
 
 def clean(props: Mapping[str, Any]) -> Props:
     """Properties without the serialised provider, whole numbers as integers."""
-    return {key: to_whole(each) for key, each in props.items() if key != PROVIDER and each is not None}
+    return {key: to_whole(props[key]) for key in sorted(props) if key != PROVIDER and props[key] is not None}
 
 
 def pick(props: Mapping[str, Any], names: Sequence[str]) -> Props:

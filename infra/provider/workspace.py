@@ -84,6 +84,10 @@ class OpenStack:
             self._run(lambda watch: self.stack.destroy(on_event=watch, on_output=self.say, color="never"))
         )
 
+    def unlock(self) -> None:
+        """Take away the lock that a killed run left. Only for who knows that no other run goes on."""
+        self._run(lambda _: self.stack.cancel())
+
     def _run(self, run: Callable[[Callable[[EngineEvent], None]], R]) -> R:
         faults: list[str] = []
 
@@ -94,9 +98,13 @@ class OpenStack:
 
         try:
             return run(watch)
+        except automation.ConcurrentUpdateError as error:
+            raise RunFailed(
+                "Another run holds this stack. If you know that it was killed, take its lock away with `unlock`."
+            ) from error
         except automation.CommandError as error:
             told = [fault for fault in dict.fromkeys(faults) if fault and not _SUMMARY.fullmatch(fault)]
-            raise RunFailed("\n".join(told) or _readable(str(error))) from error
+            raise RunFailed("\n".join(told) or _complaint(error)) from error
 
 
 def open_stack(
@@ -105,17 +113,18 @@ def open_stack(
     *,
     project: str,
     stack: str,
-    api_url: str,
-    api_key: str,
     passphrase: str,
+    api_url: str = "",
+    api_key: str = "",
     environment: Mapping[str, str] | None = None,
     engine: Engine | None = None,
     say: Say = lambda _: None,
 ) -> OpenStack:
     """Open (or make) a stack whose whole state stands under `folder`.
 
-    The key goes into the environment of the engine's processes and nowhere else. `say` gets each line the engine
-    prints. Errors: EngineMissing; RunFailed, for example for a wrong passphrase.
+    The key goes into the environment of the engine's processes and nowhere else; without one they keep what this
+    process has. `say` gets each line the engine prints.
+    Errors: EngineMissing; RunFailed, for example for a wrong passphrase.
     """
     chosen = engine or find_engine()
     folder = folder.absolute()
@@ -135,7 +144,7 @@ def open_stack(
     try:
         opened = automation.create_or_select_stack(stack, project_name=project, program=program, opts=options)
     except automation.CommandError as error:
-        raise RunFailed(_readable(str(error))) from error
+        raise RunFailed(_complaint(error)) from error
     _name_stack(opened)
     return OpenStack(opened, say)
 
@@ -143,8 +152,8 @@ def open_stack(
 def _variables(api_url: str, api_key: str, passphrase: str) -> dict[str, str]:
     path = [str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])]
     return {
-        URL_VARIABLE: api_url,
-        KEY_VARIABLE: api_key,
+        **({URL_VARIABLE: api_url} if api_url else {}),
+        **({KEY_VARIABLE: api_key} if api_key else {}),
         PYTHON_VARIABLE: sys.executable,
         "PYTHONPATH": os.pathsep.join(path),
         "PULUMI_CONFIG_PASSPHRASE": passphrase,
@@ -171,6 +180,11 @@ def _outcome(result: object, outputs: Mapping[str, object] | None = None) -> Out
         outputs or {},
         str(getattr(result, "stdout", "")),
     )
+
+
+def _complaint(error: automation.CommandError) -> str:
+    """What the engine wrote when it told of nothing by events: its standard error, which the SDK wraps."""
+    return _readable(str(error).rpartition("stderr:")[2])
 
 
 def _readable(text: str) -> str:

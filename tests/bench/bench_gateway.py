@@ -72,14 +72,19 @@ def measure(name: str, port: int, pids: tuple[int, ...], load: Load, seconds: fl
     return result
 
 
-def with_filters(rig: Rig, in_front: list[dict[str, Any]]) -> None:
-    """Start the rig's Envoy anew with other filters in place of its key check: only for comparison."""
+def with_filters(rig: Rig, in_front: list[dict[str, Any]], *, is_bare: bool = False) -> None:
+    """Start the rig's Envoy anew with other filters in place of its key check: only for comparison.
+
+    A bare one keeps the router alone behind them, and writes no access log: what Envoy itself costs.
+    """
     path = rig.state_dir / "gateway" / "envoy" / "xds" / "lds" / "lds.json"
     document = json.loads(path.read_text())
     manager = document["resources"][0]["filter_chains"][0]["filters"][0]["typed_config"]
     names = [each["name"] for each in manager["http_filters"]]
-    kept = manager["http_filters"][names.index("envoy.filters.http.buffer") :]
-    manager["http_filters"] = [*in_front, *kept]
+    first_kept = "envoy.filters.http.router" if is_bare else "envoy.filters.http.buffer"
+    manager["http_filters"] = [*in_front, *manager["http_filters"][names.index(first_kept) :]]
+    if is_bare:
+        manager["access_log"] = []
     path.write_text(json.dumps(document))
     rig.kill(rig.envoy)
     rig.start_envoy()
@@ -97,6 +102,20 @@ def _caller_lua(tenant: Tenant) -> dict[str, Any]:
     kind = "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua"
     typed = {"@type": kind, "default_source_code": {"inline_string": code}}
     return {"name": "rempart.caller", "typed_config": typed}
+
+
+def _pinned_lua(tenant: Tenant) -> dict[str, Any]:
+    """The one route this bench uses, named without reading anything: it must stay known to Envoy's router."""
+    code = (
+        "function envoy_on_request(h)\n"
+        f'  h:headers():replace("x-rempart-route", "{tenant.project_id}/{MODEL}")\n'
+        "  h:clearRouteCache()\nend\n"
+    )
+    kind = "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua"
+    return {
+        "name": "rempart.pinned",
+        "typed_config": {"@type": kind, "default_source_code": {"inline_string": code}},
+    }
 
 
 def _ext_authz(rig: Rig) -> dict[str, Any]:
@@ -155,6 +174,8 @@ def bench_rempart(folder: Path, upstream: int, seconds: float) -> list[dict[str,
         for name, in_front in variants.items():
             with_filters(rig, in_front)
             results.append(measure(name, rig.port, pids(), load, seconds))
+        with_filters(rig, [_pinned_lua(tenant)], is_bare=True)
+        results.append(measure("Envoy alone: its router and one route", rig.port, pids(), load, seconds))
     return results
 
 

@@ -94,6 +94,7 @@ def check_invoices(summary: dict[str, Any]) -> None:
     assert invoices["credit note"]["corrects"] == invoices["atelier"]["number"]
     assert invoices["réunion"]["number"] in summary["correction_line"]["name"]
     assert "SIREN" in summary["consumer_refused"]
+    assert {"PMT", "PMD", "AAB", "REG", "ABL"} <= set(summary["mentions"])
     names = {f"{each['number']}.{kind}" for each in invoices.values() for kind in ("pdf", "xml")}
     assert names == set(summary["archive_sha256"])
     for name, digest in summary["archive_sha256"].items():

@@ -1,4 +1,4 @@
-"""BG-16 to BG-23 and BG-3: payment, VAT, allowances, terms, totals, the invoice that a credit note corrects."""
+"""BG-16 to BG-23 and BG-3: payment, VAT, allowances, terms, totals, the invoices that this one refers to."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from controlplane.einvoicing.xml_door import Element
 from controlplane.invoicing.domain import (
     Allowance,
     Invoice,
-    InvoiceKind,
+    Preceding,
     VatBreakdown,
     VatCategory,
     VatTreatment,
@@ -48,7 +48,8 @@ def add_settlement(trade: Element, invoice: Invoice) -> None:
             if invoice.due_on is not None:
                 add_date(terms, "ram:DueDateDateTime", invoice.due_on)
         _add_totals(settlement, invoice)
-        _add_reference(settlement, invoice)
+        for preceding in (*((invoice.preceding,) if invoice.preceding else ()), *invoice.deposits):
+            _add_reference(settlement, preceding)
 
 
 def _add_tax(settlement: Element, row: VatBreakdown, vat: VatTreatment, *, is_on_debits: bool) -> None:
@@ -92,10 +93,7 @@ def _add_totals(settlement: Element, invoice: Invoice) -> None:
         add(group, "ram:DuePayableAmount", amount(totals.due_minor))
 
 
-def _add_reference(settlement: Element, invoice: Invoice) -> None:
-    if invoice.kind is not InvoiceKind.CREDIT_NOTE:
-        return
-    assert invoice.preceding is not None
+def _add_reference(settlement: Element, preceding: Preceding) -> None:
     with block(settlement, "ram:InvoiceReferencedDocument") as reference:
-        add(reference, "ram:IssuerAssignedID", invoice.preceding.number)
-        add_date(reference, "ram:FormattedIssueDateTime", invoice.preceding.issued_on, kind="qdt")
+        add(reference, "ram:IssuerAssignedID", preceding.number)
+        add_date(reference, "ram:FormattedIssueDateTime", preceding.issued_on, kind="qdt")

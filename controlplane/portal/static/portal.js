@@ -10,7 +10,8 @@
 
   const show = (facts) => {
     if (facts.piece) text.textContent += facts.piece;
-    if (facts.residency !== undefined) at("answer-residency").textContent = facts.residency || "–";
+    if (facts.place !== undefined) at("answer-place").textContent = facts.place;
+    if (facts.policy !== undefined) at("answer-policy").textContent = facts.policy;
     if (facts.request_id !== undefined) at("answer-request").textContent = facts.request_id || "–";
     if (facts.milliseconds !== undefined) at("answer-milliseconds").textContent = facts.milliseconds;
     if (facts.usage) {
@@ -21,7 +22,7 @@
   };
 
   const clear = () => {
-    for (const id of ["refused", "answer-text", "answer-residency", "answer-request", "answer-input",
+    for (const id of ["refused", "answer-text", "answer-place", "answer-policy", "answer-request", "answer-input",
       "answer-output", "answer-milliseconds"]) at(id).textContent = "";
     at("answer").hidden = false;
   };

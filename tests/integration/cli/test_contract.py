@@ -103,6 +103,7 @@ ARGUMENTS = {
     "admin invoices credit-note": f"inv_{NOBODY} --reason x",
     "admin invoices retry": f"inv_{NOBODY}",
     "admin invoices hold": f"inv_{NOBODY} --reason x",
+    "admin invoices deposit": f"org_{NOBODY} 10.00 --label x",
     "admin invoices download": f"inv_{NOBODY} invoice.pdf",
     "admin seller set": f"{DESCRIPTION_FILE}",
     "admin vat-checks record": f"org_{NOBODY} DE123456788 VALID",
@@ -458,10 +459,12 @@ def _payments(owner: Shell, operator: Shell, issued: dict[str, Any]) -> None:
     assert operator.ask(*payments, *paid)["settles"][0]["invoice_id"] == issued["id"]
     assert operator.ask(*payments, *paid)["is_new"] is False
     assert operator.ask(*payments, "match", whose) == []
-    [balance] = operator.ask(*payments, "balances", whose)
+    balance = operator.ask(*payments, "balances", whose)[0]
     assert (balance["paid"], balance["state"]) == ("3.00", "PARTIAL")
-    assert owner.ask("payments", "balances") == [balance]
+    assert owner.ask("payments", "balances")[0] == balance
     assert owner.ask("payments", "list") == operator.ask(*payments, "list", "--organization", whose)
+    deposit = operator.ask("admin", "invoices", "deposit", whose, "100", "--label", "Crédit")
+    assert (deposit["kind"], deposit["net"], deposit["state"]) == ("386", "100.00", "ISSUED")
     assert operator.ask("admin", "vat-checks", "record", whose, "FR44732829320", "UNREACHABLE")["status"]
 
 

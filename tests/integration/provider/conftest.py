@@ -15,7 +15,7 @@ from controlplane.plumbing.database import Database
 from controlplane.plumbing.settings import Settings
 from tests.fixtures.database import TEST_PEPPER, create_database, drop_database
 from tests.fixtures.door import served
-from tests.integration.deployments.fleet import Fleet, add_site, make_fleet
+from tests.integration.deployments.fleet import add_site, make_fleet
 from tests.integration.provider.tenant import Tenant
 
 

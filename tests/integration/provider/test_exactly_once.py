@@ -60,7 +60,13 @@ def test_what_was_deleted_can_be_made_anew_within_the_same_day(tenant: Tenant) -
 
 def test_a_key_whose_text_was_lost_is_revoked_and_another_made(tenant: Tenant) -> None:
     provider = configured(ApiKeyProvider())
-    wish = {"name": "lost", "role": "viewer", "kind": "svc", "expires_in_days": 30.0, "declared_as": "key::lost"}
+    wish = {
+        "name": "lost",
+        "role": "viewer",
+        "kind": "svc",
+        "expires_in_days": 30.0,
+        "declared_as": "key::lost",
+    }
     lost, kept = provider.create(wish), provider.create(wish)
     assert lost.id != kept.id
     with tenant.client(lost.outs["secret"]) as client, pytest.raises(Unauthenticated):

@@ -19,6 +19,7 @@ from tests.integration.deployments.fleet import MODEL
 from tests.integration.provider.tenant import PASSPHRASE, Tenant, state_texts
 
 TOKEN, NEW_TOKEN = "hf-first-value-0001", "hf-second-value-0002"
+GREETING = "greeting-from-a-secret-0003"
 WAIT_SECONDS = 60
 KINDS = ("project", "token", "service", "service-ready", "key")
 
@@ -41,7 +42,13 @@ def program(wish: Declared) -> Program:
             "service",
             name="assistant",
             project_id=project.id,
-            definition=inference(MODEL, replicas_max=wish.replicas_max, secret_env={"TOKEN": secret.name}),
+            definition=inference(
+                MODEL,
+                replicas_max=wish.replicas_max,
+                # Not where a secret belongs; in the state it is none the less encrypted.
+                env={"GREETING": pulumi.Output.secret(GREETING)},
+                secret_env={"TOKEN": secret.name},
+            ),
             triggers=[secret.version],
             wait_seconds=WAIT_SECONDS,
         )
@@ -96,8 +103,7 @@ def story(tenant: Tenant, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         told.look("repair")
         told.states["repair"] = list(state_texts(folder))
         told.runs["destroy"] = stack.destroy()
-        told.runs["destroy again"] = stack.destroy()
-    yield told
+    return told
 
 
 def somebody_else_changes_things(story: Story) -> None:
@@ -114,7 +120,10 @@ def test_up_makes_what_is_declared(story: Story) -> None:
     assert story.runs["up"].counts == {"create": len(KINDS) + 1}, "the stack itself counts too"
     now = story.seen["up"]
     assert now["project"]["name"] == "life"
-    assert now["definition"]["env"] == [{"key": "TOKEN", "value": None, "secret": "token"}]
+    assert now["definition"]["env"] == [
+        {"key": "GREETING", "value": GREETING, "secret": None},
+        {"key": "TOKEN", "value": None, "secret": "token"},
+    ]
     assert now["service"]["status"] == "HEALTHY", "wait_seconds waited until it was asleep and able to wake"
     assert [secret["name"] for secret in now["secrets"]] == ["token"]
 
@@ -168,9 +177,8 @@ def test_up_after_a_refresh_puts_things_right(story: Story) -> None:
     assert [key["state"] for key in now["keys"]].count("ACTIVE") == 1
 
 
-def test_destroy_leaves_nothing_and_can_be_repeated(story: Story) -> None:
+def test_destroy_leaves_nothing(story: Story) -> None:
     assert story.runs["destroy"].counts == {"delete": len(KINDS) + 1}
-    assert story.runs["destroy again"].changes == 0
     outputs = story.runs["repair"].outputs
     with story.tenant.client() as client:
         with pytest.raises(NotFound):
@@ -182,7 +190,7 @@ def test_destroy_leaves_nothing_and_can_be_repeated(story: Story) -> None:
 
 def test_no_secret_is_in_the_state(story: Story) -> None:
     keys = {str(story.runs[run].outputs["key"]) for run in ("up", "change", "repair")}
-    secrets = {TOKEN, NEW_TOKEN, PASSPHRASE, story.tenant.key, *keys}
+    secrets = {TOKEN, NEW_TOKEN, GREETING, PASSPHRASE, story.tenant.key, *keys}
     texts = [*story.states["up"], *story.states["repair"], *state_texts(story.folder)]
     assert any("dynamic/rempart:Service" in text for text in texts), "the state was read"
     for secret in secrets:
@@ -193,7 +201,9 @@ def test_no_secret_is_in_the_state(story: Story) -> None:
 
 
 def test_the_serialised_provider_is_a_name_and_nothing_else(story: Story) -> None:
-    states = [json.loads(text) for text in story.states["up"] if '"checkpoint"' in text and '"latest"' in text]
+    states = [
+        json.loads(text) for text in story.states["up"] if '"checkpoint"' in text and '"latest"' in text
+    ]
     resources = [each for state in states for each in state["checkpoint"]["latest"].get("resources", [])]
     held = {each["inputs"]["__provider"] for each in resources if "__provider" in each.get("inputs", {})}
     assert len(held) == len(KINDS)

@@ -8,13 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 import sqlalchemy.exc
 from fastapi.testclient import TestClient
 from sqlalchemy import create_engine, text
 
-from controlplane.kernel.errors import Conflict
+from controlplane.kernel.errors import Conflict, InvalidInput
 from controlplane.kernel.ids import TenantId
 from controlplane.kernel.period import Period
 from controlplane.metering import service as metering
@@ -259,12 +260,15 @@ class TestBilling:
             service.book_period(uow, correction)
         with rig.database.system() as uow:
             assert service.rate_corrections(uow, rig.tenant_id, later.cutoff_batch_id) == ()
+            # An older document that is tried again takes nothing back of what a later one billed.
+            assert service.rate_corrections(uow, rig.tenant_id, frozen.cutoff_batch_id) == ()
 
     def test_a_credit_is_spent_once(self, rig: Rig) -> None:
+        begins = rig.month().start
         with rig.database.system() as uow:
             service.grant_credit(
-                uow, rig.tenant_id, kind=CreditKind.PREPAID, label="avance", amount_minor=50, priority=1,
-                effective_from=rig.month().start, expires_at=None, actor="test",
+                uow, rig.tenant_id, kind=CreditKind.PROMOTIONAL, label="Bienvenue", amount_minor=50, priority=1,
+                effective_from=begins, expires_at=begins + timedelta(days=90), actor="test",
             )  # fmt: skip
         rig.use(10_000_000)
         rated = rig.rate()
@@ -280,6 +284,24 @@ class TestBilling:
         again = replace(rated, rating_hash="1" * 64, credits=())
         with pytest.raises(Conflict, match="billed already"), rig.database.system() as uow:
             service.book_period(uow, again)
+
+    def test_prepaid_credit_is_refused_where_it_is_given(self, rig: Rig) -> None:
+        """It is a deposit: only a paid deposit invoice makes it, and only once."""
+
+        def grant(deposit_id: UUID | None) -> None:
+            with rig.database.system() as uow:
+                service.grant_credit(
+                    uow, rig.tenant_id, kind=CreditKind.PREPAID, label="avance", amount_minor=50, priority=1,
+                    effective_from=None, expires_at=None, actor="test", deposit_id=deposit_id,
+                )  # fmt: skip
+
+        with pytest.raises(InvalidInput) as refused:
+            grant(None)
+        assert "deposit invoice" in refused.value.fields[0].message
+        deposit_id = uuid4()
+        grant(deposit_id)
+        with pytest.raises(sqlalchemy.exc.IntegrityError, match="uq_credit_grant_deposit_id"):
+            grant(deposit_id)
 
     def _credits(self, rig: Rig) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = rig.get("/v1/credits")["credits"]
@@ -334,6 +356,8 @@ class TestBudgets:
         rig.use(4_900_000)
         before = state()
         assert (before["exhausted_tenants"], before["exhausted_projects"]) == ([], [])
+        # Theirs are the calls that wait when budgets are not known.
+        assert (before["hard_tenants"], before["hard_projects"]) == ([rig.caller.organization_id], [])
         rig.use(100_000)
         after = state()
         assert after["exhausted_tenants"] == [rig.caller.organization_id]

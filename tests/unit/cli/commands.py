@@ -136,6 +136,7 @@ PRINTS = {
     "admin invoices credit-note": "InvoiceShape",
     "admin invoices retry": "InvoiceShape",
     "admin invoices hold": "InvoiceShape",
+    "admin invoices deposit": "InvoiceShape",
     "admin invoices download": "{file, bytes}",
     "admin seller get": "SellerShape",
     "admin seller set": "SellerShape",

@@ -37,7 +37,9 @@ def test_a_file_with_a_wrong_total_is_refused_with_its_rule(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     invoice = issued(PALAISEAU)
-    right = f"{invoice.totals.gross_minor // 100}.{invoice.totals.gross_minor % 100:02d}</ram:GrandTotalAmount>"
+    right = (
+        f"{invoice.totals.gross_minor // 100}.{invoice.totals.gross_minor % 100:02d}</ram:GrandTotalAmount>"
+    )
     xml = write_cii(invoice).decode()
     assert right in xml
     path = tmp_path / "wrong.xml"

@@ -12,7 +12,19 @@ from controlplane.einvoicing.validation import RULES, CheckNotRun, CheckRun, Val
 from controlplane.invoicing.domain import Invoice
 from controlplane.rating.domain import CreditGrantId, CreditKind, CreditUse
 from controlplane.tenancy.domain import BillingParty
-from tests.fixtures.invoices import BERLIN, GUYANE, PALAISEAU, REUNION, ZURICH, credited, issued, rated_line
+from tests.fixtures.invoices import (
+    BERLIN,
+    GUYANE,
+    PALAISEAU,
+    REUNION,
+    ZURICH,
+    after_deposit,
+    credited,
+    deposit,
+    issued,
+    numbered,
+    rated_line,
+)
 
 PROMOTION = CreditUse(CreditGrantId.new(), CreditKind.PROMOTIONAL, "Avoir promotionnel", 20)
 LINES = (rated_line(), rated_line("gpu", quantity="12.5", price="2.49", base="1", unit="gpu_hour"))
@@ -25,7 +37,10 @@ def rules_failed(xml: bytes) -> set[str]:
 @pytest.mark.parametrize(
     "party", [PALAISEAU, REUNION, GUYANE, BERLIN, ZURICH], ids=lambda one: one.legal_name
 )
-@pytest.mark.parametrize("kind", ["invoice", "credit note", "part credited", "with discount and correction"])
+@pytest.mark.parametrize(
+    "kind",
+    ["invoice", "credit note", "part credited", "with discount and correction", "deposit", "after a deposit"],
+)
 def test_the_official_rules_accept_each_kind_of_document(party: BillingParty, kind: str) -> None:
     documents = {
         "invoice": lambda: issued(party, *LINES),
@@ -34,6 +49,8 @@ def test_the_official_rules_accept_each_kind_of_document(party: BillingParty, ki
         "with discount and correction": lambda: issued(
             party, *LINES, rated_line("fix", quantity="-1000", is_correction=True), uses=(PROMOTION,)
         ),
+        "deposit": lambda: deposit(party),
+        "after a deposit": lambda: numbered(after_deposit(party, deposit(party), 1_000, *LINES)),
     }
     validation = validate_cii(write_cii(documents[kind]()))
     assert validation.errors == ()

@@ -23,6 +23,7 @@ from tests.fixtures.invoices import (
     issued,
     rated_line,
 )
+from tests.unit.rating.values import unhurried
 
 
 def use(kind: CreditKind, minor: int) -> CreditUse:
@@ -39,7 +40,7 @@ def test_promotional_credit_is_a_reduction_before_vat() -> None:
     assert (draft.totals.net_minor, draft.totals.tax_minor) == (8_000, 1_600)
 
 
-def test_prepaid_credit_waits_for_its_deposit_invoice() -> None:
+def test_prepaid_credit_without_a_deposit_invoice_is_held() -> None:
     draft = drafted(PALAISEAU, rated_line(), uses=(use(CreditKind.PREPAID, 10),))
     assert draft.hold is not None
     assert draft.hold.code == "deposit_invoice_missing"
@@ -80,6 +81,7 @@ def test_a_whole_credit_note_mirrors_its_invoice() -> None:
     assert "6,31 € de TVA" in told
 
 
+@unhurried
 @given(st.integers(1, 3113))
 def test_a_part_of_a_line_is_given_back_at_its_amount(amount: int) -> None:
     original = issued()

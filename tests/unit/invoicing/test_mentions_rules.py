@@ -9,9 +9,22 @@ from typing import Any
 import pytest
 
 from controlplane.invoicing.domain import Allowance, Invoice, InvoiceKind, Note
+from controlplane.invoicing.draft_rules import check_draft
 from controlplane.invoicing.mentions_rules import DEBITS_TEXT, MENTIONS, missing_mentions
 from controlplane.invoicing.seller_data import DEMO_SELLER
-from tests.fixtures.invoices import BERLIN, PALAISEAU, REUNION, ZURICH, credited, drafted, issued
+from tests.fixtures.invoices import (
+    BERLIN,
+    PALAISEAU,
+    REUNION,
+    ZURICH,
+    after_deposit,
+    credited,
+    deposit,
+    drafted,
+    issued,
+    numbered,
+    rated_line,
+)
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
@@ -26,6 +39,10 @@ def without_note(invoice: Invoice, subject: str) -> dict[str, Any]:
 
 GOOD = issued(PALAISEAU)
 GERMAN = issued(BERLIN)
+DEPOSIT = deposit()
+AFTER_DEPOSIT = numbered(
+    after_deposit(PALAISEAU, DEPOSIT, 500, rated_line(quantity="100", price="1", base="1"))
+)
 assert GOOD.buyer
 assert GOOD.vat
 assert GERMAN.vat
@@ -52,6 +69,7 @@ LACKING: dict[str, Invoice] = {
     "late-penalties": replace(GOOD, **without_note(GOOD, "PMD")),
     "recovery-indemnity": replace(GOOD, **without_note(GOOD, "PMT")),
     "original-reference": replace(credited(GOOD), preceding=None),
+    "deposit-reference": replace(AFTER_DEPOSIT, deposits=()),
     "buyer-electronic-address": replace(GOOD, buyer=replace(GOOD.buyer, electronic_address="")),
     "seller-electronic-address": replace(GOOD, **seller(electronic_address="999999999")),
 }
@@ -62,12 +80,24 @@ def test_an_invoice_without_a_mention_is_refused(mention: str) -> None:
     assert mention in [row.id for row in missing_mentions(LACKING[mention], is_numbered=True)]
 
 
+@pytest.mark.parametrize(
+    "mention", [row.id for row in MENTIONS if row.id in LACKING and not row.needs_number]
+)
+def test_a_draft_without_a_mention_is_held_and_says_which(mention: str) -> None:
+    draft = check_draft(replace(LACKING[mention], number=None, issued_on=None, due_on=None))
+    assert draft.hold is not None
+    assert draft.hold.code == "mention_missing"
+    assert mention in draft.hold.reason
+
+
 def test_every_mention_has_an_invoice_that_lacks_it() -> None:
     # A period is half-open and cannot be empty by construction: `Period` itself refuses it.
     assert {row.id for row in MENTIONS} == {*LACKING, "service-date"}
 
 
-@pytest.mark.parametrize("invoice", [GOOD, GERMAN, issued(REUNION), issued(ZURICH), credited(GOOD)])
+@pytest.mark.parametrize(
+    "invoice", [GOOD, GERMAN, issued(REUNION), issued(ZURICH), credited(GOOD), DEPOSIT, AFTER_DEPOSIT]
+)
 def test_a_complete_invoice_lacks_nothing(invoice: Invoice) -> None:
     assert missing_mentions(invoice, is_numbered=True) == ()
 

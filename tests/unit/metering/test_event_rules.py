@@ -97,6 +97,16 @@ class TestWindow:
         ahead = timedelta(days=40)
         assert read_event(call(), 0, AcceptWindow.at(NOW + ahead, ahead)).occurred_at == NOW
 
+    @pytest.mark.parametrize("time", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+    def test_a_time_that_has_no_utc_is_refused_and_breaks_nothing(self, time: str) -> None:
+        with pytest.raises(Refused, match="RFC 3339"):
+            read_event({**call(), "time": time}, 0, WINDOW)
+
+    def test_a_gpu_is_not_seen_in_the_future(self) -> None:
+        event = beat(timedelta(days=9_000))
+        with pytest.raises(Refused, match="observed_at is more than 5 minutes ahead"):
+            read_event({**event, "time": wire(NOW)}, 0, WINDOW)
+
     def test_an_offset_is_read_and_kept_as_utc(self) -> None:
         event = {**call(), "time": "2026-11-21T13:00:00+01:00"}
         assert read_event(event, 0, WINDOW).occurred_at == NOW

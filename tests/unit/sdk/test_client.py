@@ -130,6 +130,7 @@ CALLS: dict[str, Callable[[Rempart], object]] = {
     "admin_retry_invoice": lambda c: c.platform_invoices.retry("x"),
     "admin_hold_invoice": lambda c: c.platform_invoices.hold("x", "why"),
     "admin_create_credit_note": lambda c: c.platform_invoices.credit_note("x", "why"),
+    "admin_sell_deposit": lambda c: c.platform_invoices.sell_deposit("x", "10.00", "why"),
     "admin_record_vat_check": lambda c: c.platform_invoices.record_vat_check({}),
     "admin_get_seller": lambda c: c.platform_invoices.seller(),
     "admin_set_seller": lambda c: c.platform_invoices.set_seller({}, version=1),

@@ -1,0 +1,1 @@
+"""Rempart on a cluster, as code: components over the charts of `helm/`."""
