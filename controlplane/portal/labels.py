@@ -50,6 +50,13 @@ STATUSES: Mapping[str, tuple[str, str]] = {
     "Failed": (N_("Failed"), "bad"),
 }
 
+# UNTDID 1001, the kinds that an invoice of ours has (BT-3).
+INVOICE_KINDS: Mapping[str, str] = {
+    "380": N_("Invoice"),
+    "381": N_("Credit note"),
+    "386": N_("Deposit invoice"),
+}
+
 SIGN_IN_REASONS: Mapping[str, str] = {
     "ended": N_("Your session has ended. Sign in again to go on."),
     "key": N_("The key you had signed in with is no longer accepted: it was revoked, or has expired."),
