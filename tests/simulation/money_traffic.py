@@ -15,12 +15,14 @@ from typing import Any
 import httpx
 import orjson
 
+from controlplane.kernel.ids import TenantId
+from controlplane.metering.event_rules import decide_key
 from tests.fixtures.tenants import bearer
 from tests.fixtures.usage import BATCH, SERVICE, gpu_event, request_event, wire
 
 BATCH_EVENTS = 25
 LINES_AT_ONCE = 10
-PAUSE_SECONDS = 0.05
+PAUSE_SECONDS = 0.15
 REQUEST_SECONDS_MAX = 20.0
 GPU_SECONDS = 61
 # Large, so that cents show and rounding counts: each line of an invoice has a fraction of a cent.
@@ -41,13 +43,17 @@ class Tenant:
 
 @dataclass
 class Traffic:
-    """Everything sent is sent until it is acknowledged; `owed` counts what each tenant has to be billed for."""
+    """Everything sent is sent until it is acknowledged; `owed` counts what each tenant has to be billed for.
+
+    `acknowledged` holds the keys of all events by which something is owed, `taken` those that the API has answered for.
+    """
 
     url: str
     producer: str = field(repr=False)
     tenants: list[Tenant]
     access_log: Path
-    acknowledged: dict[str, str] = field(default_factory=dict)
+    acknowledged: dict[bytes, str] = field(default_factory=dict)
+    taken: list[bytes] = field(default_factory=list)
     owed: Counter[tuple[str, str]] = field(default_factory=Counter)
     batches: list[list[dict[str, Any]]] = field(default_factory=list)
     refusals: Counter[str] = field(default_factory=Counter)
@@ -63,8 +69,9 @@ class Traffic:
         with httpx.Client(headers={**bearer(self.producer), **BATCH}, timeout=REQUEST_SECONDS_MAX) as client:
             while not self._stopping.wait(PAUSE_SECONDS):
                 batch = [self._call(chance) for _ in range(BATCH_EVENTS)]
-                if self.post(client, batch) is not None:
-                    self._acknowledge(batch)
+                assert self.post(client, batch).keys() <= {"accepted", "duplicate"}
+                self._acknowledge(batch)
+                self.taken.extend(map(_key, batch))
 
     def post(self, client: httpx.Client, batch: list[dict[str, Any]]) -> Counter[str]:
         """Send until it is answered; return how many events had which result."""
@@ -115,15 +122,10 @@ class Traffic:
                 ]
                 for event in events:
                     event["data"] |= {"sku": "nvidia-h100", "gpu_id": f"node-{at}/0"}
-                    self.acknowledged[event["id"]] = tenant.organization_id
+                    self.acknowledged[_key(event)] = tenant.organization_id
                 script += events
                 self.owed[(tenant.organization_id, "gpu.nvidia-h100")] += GPU_SECONDS
         return script
-
-    def list_sent(self) -> list[str]:
-        """The ids of calls that count by now."""
-        with self._lock:
-            return [event["id"] for batch in self.batches for event in batch]
 
     def cents_owed(self, tenant: str) -> dict[str, int]:
         """Each line's amount: quantity × price, rounded once, half away from zero."""
@@ -146,9 +148,14 @@ class Traffic:
             self.batches.append(events)
             for event in events:
                 tenant = event["data"]["tenant_id"]
-                self.acknowledged[event["id"]] = tenant
+                self.acknowledged[_key(event)] = tenant
                 self.owed[(tenant, "tokens.input")] += event["data"]["input_tokens"]
                 self.owed[(tenant, "tokens.output")] += event["data"]["output_tokens"]
+
+
+def _key(event: dict[str, Any]) -> bytes:
+    tenant_id = TenantId.parse(event["data"]["tenant_id"]).value
+    return decide_key(tenant_id, event["source"], event["id"])
 
 
 def _line(event: dict[str, Any]) -> bytes:
