@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from controlplane.plumbing.consumers import Consumer, Event
 from controlplane.plumbing.context import Context
+from controlplane.plumbing.database import read_clock
 from controlplane.plumbing.redis import publish_snapshot
 from controlplane.plumbing.schedule import Tick
 from controlplane.rating import service_budgets as service
@@ -20,8 +19,9 @@ _TOPICS = frozenset({PUBLISH_BUDGETS.topic, "budget.changed", "project.deleted"}
 
 def consumers(context: Context) -> tuple[Consumer, ...]:
     def publish_budgets(_: Event) -> None:
-        generated_at = datetime.now(UTC)
         with context.database.system(is_read_only=True) as uow:
+            # One clock for all workers: of two snapshots the one read later is the newer.
+            generated_at = read_clock(uow)
             tenants = service.list_budgeted_tenants(uow)
             hard = service.list_hard_scopes(uow)
         exhausted = []
