@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
+from controlplane.deployments.lifecycle import LEAVING
 from controlplane.sdk import Rempart
 from infra.provider.workspace import OpenStack, Program, open_stack
 from tests.integration.cli.conftest import meanwhile
@@ -51,7 +52,7 @@ def _answer(fleet: Fleet) -> None:
     for part in fleet.get("/v1/regional_deployments", limit=200)["regional_deployments"]:
         if part["status"] == "PROVISIONING":
             fleet.apply(part)
-        elif part["status"] == "STOPPING":
+        elif part["status"] in LEAVING:
             fleet.end(part)
         elif part["terminated_at"] is None and part["status"] != "SLEEPING":
             fleet.report(part, "SLEEPING")
