@@ -15,7 +15,7 @@ LOCKS := requirements.lock requirements-bare.lock
 # One stamp for each content of the locks: another content is another stamp, and so another installation.
 STAMP := $(VENV)/.installed-$(shell cat $(LOCKS) | cksum | tr ' ' '-')
 
-.PHONY: help setup build up down status logs demo test test-fast lint format types imports golden bench presubmit clean
+.PHONY: help setup build up down status logs demo test test-fast lint format types imports golden bench screenshots presubmit clean
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -82,6 +82,9 @@ golden: setup  ## write the golden files anew; their diff is reviewed as a contr
 
 bench: build  ## measure; figures are printed and kept as JSON under build/bench; NAMES="api wake" chooses
 	@$(BIN)/python -m tests.bench $(NAMES)
+
+screenshots: build  ## take the portal's pictures for docs/tenants anew, in Debian's Chromium on a stack of their own
+	@$(BIN)/python -m infra.demo.pictures
 
 presubmit: lint types imports test  ## what is checked before a change is taken
 

@@ -9,7 +9,13 @@ import pytest
 
 pytest_plugins = [
     name
-    for name in ("tests.fixtures.database", "tests.fixtures.kubernetes", "tests.fixtures.api")
+    for name in (
+        "tests.fixtures.database",
+        "tests.fixtures.kubernetes",
+        "tests.fixtures.api",
+        "tests.fixtures.browser",
+        "tests.fixtures.verapdf",
+    )
     if find_spec(name) is not None
 ]
 

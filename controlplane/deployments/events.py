@@ -11,81 +11,69 @@ from controlplane.kernel.ids import DeploymentId, RegionalDeploymentId, ServiceI
 
 
 @dataclass(frozen=True, slots=True)
-class DeploymentCreated(DomainEvent):
-    """A service has a new immutable version that wants a place."""
+class _OfService(DomainEvent):
+    """A fact about a service of a tenant."""
 
-    topic: ClassVar[str] = "deployment.created"
     tenant_id: TenantId
     service_id: ServiceId
-    deployment_id: DeploymentId
 
     @property
     def tenant(self) -> TenantId:
         return self.tenant_id
+
+    def payload(self) -> Mapping[str, JsonValue]:
+        return {"service_id": str(self.service_id)}
+
+
+@dataclass(frozen=True, slots=True)
+class _OfPart(DomainEvent):
+    """A fact about a regional deployment of a tenant."""
+
+    tenant_id: TenantId
+    regional_deployment_id: RegionalDeploymentId
+
+    @property
+    def tenant(self) -> TenantId:
+        return self.tenant_id
+
+    def payload(self) -> Mapping[str, JsonValue]:
+        return {"regional_deployment_id": str(self.regional_deployment_id)}
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentCreated(_OfService):
+    """A service has a new immutable version that wants a place."""
+
+    topic: ClassVar[str] = "deployment.created"
+    deployment_id: DeploymentId
 
     def payload(self) -> Mapping[str, JsonValue]:
         return {"service_id": str(self.service_id), "deployment_id": str(self.deployment_id)}
 
 
 @dataclass(frozen=True, slots=True)
-class ServiceChanged(DomainEvent):
+class ServiceChanged(_OfService):
     """Something that a service is converged from has changed: its wish, or what a cell reports of it."""
 
     topic: ClassVar[str] = "service.changed"
-    tenant_id: TenantId
-    service_id: ServiceId
-
-    @property
-    def tenant(self) -> TenantId:
-        return self.tenant_id
-
-    def payload(self) -> Mapping[str, JsonValue]:
-        return {"service_id": str(self.service_id)}
 
 
 @dataclass(frozen=True, slots=True)
-class RegionalDeploymentPlaced(DomainEvent):
+class RegionalDeploymentPlaced(_OfPart):
     """Capacity is held in a datacenter: its cell can be told."""
 
     topic: ClassVar[str] = "regional_deployment.placed"
-    tenant_id: TenantId
-    regional_deployment_id: RegionalDeploymentId
-
-    @property
-    def tenant(self) -> TenantId:
-        return self.tenant_id
-
-    def payload(self) -> Mapping[str, JsonValue]:
-        return {"regional_deployment_id": str(self.regional_deployment_id)}
 
 
 @dataclass(frozen=True, slots=True)
-class RegionalDeploymentChanged(DomainEvent):
+class RegionalDeploymentChanged(_OfPart):
     """What a cell should hold of a regional deployment differs from what it was told."""
 
     topic: ClassVar[str] = "regional_deployment.changed"
-    tenant_id: TenantId
-    regional_deployment_id: RegionalDeploymentId
-
-    @property
-    def tenant(self) -> TenantId:
-        return self.tenant_id
-
-    def payload(self) -> Mapping[str, JsonValue]:
-        return {"regional_deployment_id": str(self.regional_deployment_id)}
 
 
 @dataclass(frozen=True, slots=True)
-class RoutingChanged(DomainEvent):
+class RoutingChanged(_OfService):
     """Traffic should flow differently: the routing snapshot is out of date."""
 
     topic: ClassVar[str] = "routing.changed"
-    tenant_id: TenantId
-    service_id: ServiceId
-
-    @property
-    def tenant(self) -> TenantId:
-        return self.tenant_id
-
-    def payload(self) -> Mapping[str, JsonValue]:
-        return {"service_id": str(self.service_id)}

@@ -92,11 +92,18 @@ class KeySnapshot:
 
 @dataclass(frozen=True, slots=True)
 class BudgetState:
-    """Whose hard budget of the month is used up: their calls are refused."""
+    """Whose hard budget of the month is used up: their calls are refused.
+
+    `hard_tenants` and `hard_projects` have a hard budget at all: what this state says of them holds for a while after
+    `generated_at`, and then nobody knows.
+    """
 
     version: str
+    generated_at: datetime
     tenants: frozenset[str]
     projects: frozenset[str]
+    hard_tenants: frozenset[str] = frozenset()
+    hard_projects: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ _KEY_STATUS = {
     KeyRefusal.PROJECTLESS: (403, "api_key_without_project"),
     KeyRefusal.OUT_OF_SCOPE: (403, "api_key_out_of_scope"),
     KeyRefusal.BUDGET_EXHAUSTED: (429, "insufficient_quota"),
+    KeyRefusal.BUDGET_UNKNOWN: (503, "budget_unknown"),
     KeyRefusal.SNAPSHOT_UNKNOWN: (503, "keys_unknown"),
 }
 

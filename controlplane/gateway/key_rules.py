@@ -20,6 +20,8 @@ CHECKSUM_LENGTH = 6
 KEY_LENGTH_MAX = 128
 
 SNAPSHOT_AGE_MAX = timedelta(hours=24)
+# Published every 5 s. What can be spent past a hard budget is what is spent in this time.
+BUDGETS_AGE_MAX = timedelta(seconds=60)
 """How long keys stay good when the control plane is cut: a day keeps a customer's traffic through an outage;
 past it nobody can say whether a key was revoked, so every call is refused."""
 
@@ -31,6 +33,7 @@ class KeyRefusal(Enum):
     PROJECTLESS = "projectless"
     OUT_OF_SCOPE = "out_of_scope"
     BUDGET_EXHAUSTED = "budget_exhausted"
+    BUDGET_UNKNOWN = "budget_unknown"
     SNAPSHOT_UNKNOWN = "snapshot_unknown"
 
 
@@ -90,15 +93,20 @@ def decide_key(snapshot: KeySnapshot | None, pepper: bytes, key: str, now: datet
 def decide_caller(
     snapshot: KeySnapshot | None, budgets: BudgetState | None, pepper: bytes, key: str, now: datetime
 ) -> ApiKey | KeyRefusal:
-    """As `decide_key`, and refuse who is past a hard budget.
+    """As `decide_key`, and refuse who is past a hard budget, or has one that is not known any more.
 
-    Where no budgets were ever published nobody is refused: tenants are invoiced, not prepaid.
+    Where no budgets were ever published nobody has one. A state that grew old binds those alone who asked for a hard
+    limit: everybody else is invoiced, and an outage of ours does not stop their calls.
     """
     found = decide_key(snapshot, pepper, key, now)
     if isinstance(found, KeyRefusal) or budgets is None:
         return found
     is_exhausted = found.tenant_id in budgets.tenants or found.project_id in budgets.projects
-    return KeyRefusal.BUDGET_EXHAUSTED if is_exhausted else found
+    if is_exhausted:
+        return KeyRefusal.BUDGET_EXHAUSTED
+    is_limited = found.tenant_id in budgets.hard_tenants or found.project_id in budgets.hard_projects
+    is_known = now - budgets.generated_at <= BUDGETS_AGE_MAX
+    return KeyRefusal.BUDGET_UNKNOWN if is_limited and not is_known else found
 
 
 def door_token(internal_token: str, regional_deployment_id: str) -> str:

@@ -73,11 +73,13 @@ def parse_keys(data: Any) -> KeySnapshot:
 def parse_budgets(data: Any) -> BudgetState:
     """Read `rempart:budgets`. Errors: SnapshotRefused."""
     try:
-        tenants, projects = (
-            frozenset(_name(value) for value in _list(data, name, BUDGETS_MAX))
-            for name in ("exhausted_tenants", "exhausted_projects")
+        # A writer of the version before says nothing of who has a hard budget.
+        known = {"hard_tenants": [], "hard_projects": [], **data}
+        scopes = (
+            frozenset(_name(value) for value in _list(known, name, BUDGETS_MAX))
+            for name in ("exhausted_tenants", "exhausted_projects", "hard_tenants", "hard_projects")
         )
-        return BudgetState(str(data["version"]), tenants, projects)
+        return BudgetState(str(data["version"]), _instant(data["generated_at"]), *scopes)
     except (KeyError, TypeError, ValueError) as err:
         raise SnapshotRefused(f"budgets: {type(err).__name__}: {err}") from err
 

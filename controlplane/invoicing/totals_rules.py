@@ -59,7 +59,7 @@ def check_lines(lines: Sequence[InvoiceLine]) -> None:
 
 
 def check_rounding(lines: Sequence[InvoiceLine]) -> None:
-    """Refuse an invoice whose own lines do not sum to the rounded sum of what they show (docs/adr/0008).
+    """Refuse an invoice whose own lines do not sum to the rounded sum of what they show (docs/adr/0009).
 
     Corrections are left out: they balance with the invoices that billed their period before. Deducted deposits are
     left out too: whole cents, taken off what was rounded.

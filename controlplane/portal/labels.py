@@ -50,6 +50,13 @@ STATUSES: Mapping[str, tuple[str, str]] = {
     "Failed": (N_("Failed"), "bad"),
 }
 
+# UNTDID 1001, the kinds that an invoice of ours has (BT-3).
+INVOICE_KINDS: Mapping[str, str] = {
+    "380": N_("Invoice"),
+    "381": N_("Credit note"),
+    "386": N_("Deposit invoice"),
+}
+
 SIGN_IN_REASONS: Mapping[str, str] = {
     "ended": N_("Your session has ended. Sign in again to go on."),
     "key": N_("The key you had signed in with is no longer accepted: it was revoked, or has expired."),
@@ -111,6 +118,16 @@ METERS: Mapping[str, str] = {
     "input_tokens": N_("Input tokens"),
     "output_tokens": N_("Output tokens"),
     "gpu_seconds": N_("GPU seconds"),
+}
+
+# As prices and usage name them; what is not here is shown as it is.
+UNITS: Mapping[str, str] = {
+    "token": N_("token"),
+    "request": N_("request"),
+    "gpu_second": N_("GPU second"),
+    "gpu_hour": N_("GPU hour"),
+    "second": N_("second"),
+    "month": N_("month"),
 }
 
 EVENTS: Mapping[str, str] = {

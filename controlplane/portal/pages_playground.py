@@ -12,6 +12,7 @@ from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 from starlette.responses import Response
 
+from controlplane.portal.format_rules import number
 from controlplane.portal.i18n import N_
 from controlplane.portal.labels import PROBLEMS
 from controlplane.portal.placement_rules import read_residency
@@ -98,7 +99,8 @@ def _stream(visit: SignedIn, service: dict[str, Any], prompt: str, tokens: int) 
                         yield _line(piece=piece)
                 if chunk.get("usage"):
                     yield _line(usage=chunk["usage"])
-        yield _line(milliseconds=round((time.monotonic() - began) * 1000))
+        took = round((time.monotonic() - began) * 1000)
+        yield _line(milliseconds=number(took, visit.language))
     except ApiError as refused:
         yield _line(error=_sentence(visit, refused), said=refused.message)
     except ConnectionLost:

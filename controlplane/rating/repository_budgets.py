@@ -28,6 +28,15 @@ def list_budgeted_tenants(uow: UnitOfWork) -> list[TenantId]:
     return list(uow.session.scalars(select(BudgetRow.tenant_id).distinct().order_by(BudgetRow.tenant_id)))
 
 
+def list_hard_scopes(uow: UnitOfWork) -> list[tuple[TenantId, ProjectId | None]]:
+    rows = uow.session.execute(
+        select(BudgetRow.tenant_id, BudgetRow.project_id)
+        .where(BudgetRow.is_hard)
+        .order_by(BudgetRow.tenant_id, BudgetRow.project_id)
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
 def find_budget_row(uow: UnitOfWork, tenant_id: TenantId, project_id: ProjectId | None) -> BudgetRow | None:
     """The row of one scope, locked."""
     scope = BudgetRow.project_id.is_(None) if project_id is None else BudgetRow.project_id == project_id

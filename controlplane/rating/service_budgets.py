@@ -94,7 +94,14 @@ def _fire(uow: UnitOfWork, budget: Budget, period: Period, percent: int, cost_mi
         uow.emit(kind(budget.tenant_id, budget.project_id, percent, cost_minor, budget.amount_minor))
 
 
-def build_budget_state(exhausted: Sequence[Budget], generated_at: datetime) -> dict[str, JsonValue]:
+def list_hard_scopes(uow: UnitOfWork) -> Sequence[tuple[TenantId, ProjectId | None]]:
+    """Whose calls depend on a budget (platform transaction)."""
+    return repository.list_hard_scopes(uow)
+
+
+def build_budget_state(
+    exhausted: Sequence[Budget], hard: Sequence[tuple[TenantId, ProjectId | None]], generated_at: datetime
+) -> dict[str, JsonValue]:
     """What gateways must know of budgets: `rempart:budgets` of docs/contracts.md.
 
     `generated_at` is the real time; `version` is it in microseconds, so that it grows from one state to the next.
@@ -106,4 +113,6 @@ def build_budget_state(exhausted: Sequence[Budget], generated_at: datetime) -> d
         "generated_at": generated_at.astimezone(UTC).isoformat().replace("+00:00", "Z"),
         "exhausted_tenants": tenants,
         "exhausted_projects": projects,
+        "hard_tenants": [str(tenant_id) for tenant_id, project_id in hard if project_id is None],
+        "hard_projects": [str(project_id) for _, project_id in hard if project_id is not None],
     }

@@ -114,11 +114,11 @@ def _chunks(reply: httpx.Response) -> Iterator[Json]:
 
 def _refusal(reply: httpx.Response) -> ApiError:
     """Turn OpenAI's error shape into ours."""
-    found: Any
     try:
-        found = reply.json()["error"]
+        told: Any = reply.json()["error"]
     except (ValueError, KeyError, TypeError):
-        found = {}
+        told = None
+    found = told if isinstance(told, dict) else {}
     problem = {
         "code": str(found.get("code") or "unknown"),
         "detail": str(found.get("message") or f"The gateway answered {reply.status_code}."),

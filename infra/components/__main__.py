@@ -1,4 +1,4 @@
-"""`python -m infra.components {preview,up,refresh,destroy,unlock} plan.yaml`: a plan on a cluster, or away from it.
+"""`python -m infra.components {preview,up,refresh,destroy,unlock} plan.yaml`: install a plan, or remove it.
 
 Reads KUBECONFIG, PULUMI_CONFIG_PASSPHRASE, and PATH for helm and kubectl. Exit codes: 0 done, 1 failed, 2 no plan.
 """

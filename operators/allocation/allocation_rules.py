@@ -63,6 +63,7 @@ class GpuPod:
     scheduled_at: datetime
     is_ended: bool
     ended_at: datetime | None
+    country: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,7 @@ class Interval:
     opened_at: datetime
     observed_at: datetime
     datacenter: str = ""
+    country: str = ""
 
     @property
     def gpu_id(self) -> str:
@@ -214,6 +216,7 @@ def _open(node: NodeFacts, pod: GpuPod, index: int, free_from: datetime | None, 
         opened_at=opened_at,
         observed_at=max(opened_at, now),
         datacenter=node.datacenter,
+        country=pod.country,
     )
 
 

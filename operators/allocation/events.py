@@ -44,6 +44,7 @@ def event_of(record: Record, epoch: int = 0) -> dict[str, Any]:
             "gpu_id": interval.gpu_id,
             "sku": interval.sku,
             "datacenter": interval.datacenter,
+            "country": interval.country,
             "simulated": interval.is_simulated,
             "phase": record.phase.value,
             "opened_at": _wire(interval.opened_at),
@@ -73,6 +74,7 @@ def read_event(event: Mapping[str, Any]) -> RecordedEvent | None:
         opened_at=datetime.fromisoformat(data["opened_at"]),
         observed_at=datetime.fromisoformat(data["observed_at"]),
         datacenter=data.get("datacenter", ""),
+        country=data.get("country", ""),
     )
     return RecordedEvent(interval, Phase(data["phase"]))
 

@@ -37,6 +37,7 @@ def observe_gpu_pod(raw: Mapping[str, Any]) -> GpuPod | None:
         project_id=labels.get("rempart.eu/project", ""),
         service_id=labels.get("rempart.eu/service", ""),
         regional_deployment_id=labels.get("rempart.eu/regional-deployment", ""),
+        country=labels.get("rempart.eu/country", ""),
         gpu_count=count,
         gpus=_gpus(annotations.get(ANNOTATION_GPUS)),
         scheduled_at=scheduled_at,

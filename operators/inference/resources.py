@@ -20,6 +20,7 @@ from operators.inference.views import (
     ANNOTATION_FAILURES,
     ANNOTATION_TEMPLATE_HASH,
     ANNOTATION_WANTED_AT,
+    LABEL_COUNTRY,
     LABEL_DEPLOYMENT,
     LABEL_PROJECT,
     LABEL_REGIONAL_DEPLOYMENT,
@@ -79,7 +80,12 @@ def build_pod(resource: InferenceDeployment, pod: PodToCreate, stamps: PodStamps
         "metadata": {
             "name": name_pod(resource, pod, template_hash),
             "namespace": metadata.namespace,
-            "labels": {**_labels(resource), LABEL_REPLICA_INDEX: str(pod.replica_index)},
+            "labels": {
+                **_labels(resource),
+                LABEL_REPLICA_INDEX: str(pod.replica_index),
+                # Not in the template's hash: what runs is not replaced for being told its country.
+                LABEL_COUNTRY: spec.country,
+            },
             "annotations": annotations,
             "ownerReferences": [
                 {

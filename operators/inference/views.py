@@ -14,6 +14,7 @@ LABEL_DEPLOYMENT = "rempart.eu/inference-deployment"
 LABEL_TENANT = "rempart.eu/tenant"
 LABEL_PROJECT = "rempart.eu/project"
 LABEL_SERVICE = "rempart.eu/service"
+LABEL_COUNTRY = "rempart.eu/country"
 LABEL_REGIONAL_DEPLOYMENT = "rempart.eu/regional-deployment"
 LABEL_REPLICA_INDEX = "rempart.eu/replica-index"
 

@@ -110,7 +110,7 @@ def test_each_invariant_has_a_test_of_its_name(path: Path) -> None:
     "room",
     [
         "kernel", "plumbing", "audit", "tenancy", "identity", "sovereignty", "capacity", "catalogue", "placement",
-        "deployments", "metering", "rating", "ledger", "invoicing", "payments", "einvoicing", "gateway",
+        "deployments", "metering", "rating", "ledger", "invoicing", "payments", "einvoicing", "gateway", "portal",
     ],
 )  # fmt: skip
 def test_each_room_lists_its_invariants(room: str) -> None:

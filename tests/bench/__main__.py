@@ -146,10 +146,55 @@ def _metering(result: Mapping[str, Any]) -> Rows:
     return rows
 
 
+def _invoicing(result: Mapping[str, Any]) -> Rows:
+    files = result["files"]
+    return [
+        (
+            f"{result['tenants']} tenants × {result['lines_each']} lines, usage to issued invoice",
+            (
+                f"{result['seconds']} s, {result['invoices_per_second']}/s, CPU {result['own_cpu_ms_each']} ms ours +"
+                f" {result['postgres_cpu_ms_each']} ms PostgreSQL each"
+            ),
+        ),
+        (
+            f"XML, validation and PDF of {files['files']} invoices",
+            f"{files['xml_validated_and_pdf_per_second']}/s, {files['per_cpu_second']} a second of one core",
+        ),
+    ]
+
+
+def _budget(result: Mapping[str, Any]) -> Rows:
+    return [
+        (
+            f"budget check of one key lookup, {result['tenants_with_budgets']} tenants with budgets",
+            f"{result['added_cpu_us_a_lookup']} µs CPU, {result['lookups']}",
+        )
+    ]
+
+
+def _portal(result: Mapping[str, Any]) -> Rows:
+    return [
+        (
+            f"page {each['path']}",
+            (
+                f"p50 {each['latency_ms']['p50']} ms, p95 {each['latency_ms']['p95']} ms"
+                f" (goal {result['goal_p95_ms']} ms), CPU portal {each['cpu_ms_per_page']['portal']} ms,"
+                f" API {each['cpu_ms_per_page']['api']} ms"
+            ),
+        )
+        for each in result["results"]
+    ]
+
+
 BENCHES: Mapping[str, Bench] = {
     "placement": Bench(("tests.bench.bench_placement",), "pure decisions over 4,500 nodes", _placement),
     "api": Bench(("tests.bench.bench_api",), "REST beside bare FastAPI", _api),
     "metering": Bench(("tests.bench.bench_metering",), "usage events into the store", _metering),
+    "invoicing": Bench(
+        ("tests.bench.bench_invoicing",), "a month of 1,000 tenants becomes invoices", _invoicing
+    ),
+    "budget": Bench(("tests.bench.bench_budget",), "what the budget check adds to a call", _budget),
+    "portal": Bench(("tests.bench.bench_portal",), "the portal's pages over a real API", _portal),
     "wake": Bench(("tests.bench.bench_wake",), "demand to pod, simulated nodes", _wake),
     "claims": Bench(("tests.bench.bench_claims",), "200 claims zero to Ready, simulated nodes", _claims),
     "gateway": Bench(

@@ -25,6 +25,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
+from psycopg import sql
 
 from controlplane.entrypoints.migrate import migrate
 from tests.bench.common import REPOSITORY, cpu_seconds, quantiles, rss_mib
@@ -34,6 +36,8 @@ from tests.fixtures.tenants import bearer, signup_body
 CLIENTS = (1, 8)
 START_SECONDS_MAX = 60.0
 WARM_UP_CALLS = 20
+# As many services as a large tenant may have, beside which one more is created.
+CROWD = 5_000
 MODEL = "smollm2-135m-instruct"
 CEILING = """
 import uvicorn
@@ -168,13 +172,31 @@ def sign_up(api: Served) -> tuple[dict[str, str], str]:
     return headers, str(app.raise_for_status().json()["app"]["id"])
 
 
-def create_call(app_id: str) -> Call:
+def create_call(app_id: str, prefix: str = "") -> Call:
     def create(client: httpx.Client, name: str) -> httpx.Response:
+        name = prefix + name
         definition = {"name": name, "inference": {"model": MODEL}, "scalings": [{"min": 0, "max": 2}]}
         body = {"app_id": app_id, "definition": definition}
         return client.post("/v1/services", json=body, headers={"Idempotency-Key": name})
 
     return create
+
+
+def crowd(environment: dict[str, str], count: int) -> None:
+    """Give the tenant `count` more services: copies of one row, under other names, that nothing converges."""
+    with psycopg.connect(environment["REMPART_SYSTEM_DATABASE_URL"]) as connection:
+        found = connection.execute(
+            "SELECT column_name FROM information_schema.columns WHERE table_name = 'service'"
+        )
+        rest = sql.SQL(", ").join(
+            sql.Identifier(column) for (column,) in found if column not in ("id", "name", "host")
+        )
+        copy = sql.SQL(
+            "INSERT INTO service (id, name, host, {rest})"
+            " SELECT gen_random_uuid(), 'copy-' || n, 'copy-' || n || host, {rest}"
+            " FROM (SELECT * FROM service LIMIT 1) one, generate_series(1, %s) n"
+        )
+        connection.execute(copy.format(rest=rest), (count,))
 
 
 def lift_quota(api: Served, environment: dict[str, str]) -> None:
@@ -208,12 +230,15 @@ def bench(seconds: float) -> dict[str, Any]:
                 )
                 for clients in CLIENTS
             ]
+            crowd(environment, CROWD)
+            crowded = measure(api, headers, create_call(app_id, "crowded"), 1, seconds)
             rss = rss_mib(api.pid)
     pairs = zip(creates, ceiling, strict=True)
     return {
         "bench": "api",
         "simulated": "nothing; loopback, clients on the same cores",
         "create_service": creates,
+        f"create_service_beside_{CROWD}": crowded,
         "read_service": reads,
         "bare_fastapi_ceiling": ceiling,
         "create_cpu_as_multiple_of_ceiling": [

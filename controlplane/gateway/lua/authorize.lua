@@ -123,7 +123,7 @@ local function ask(handle, key)
       tenant = answer["x-rempart-tenant"], project = answer["x-rempart-project"],
       key = answer["x-rempart-key"], asked_at = handle:timestamp(),
     }
-  elseif status == "401" or status == "403" or status == "429" then
+  elseif status == "401" or status == "403" or status == "429" or answer["x-rempart-code"] == "budget_unknown" then
     return {refused = answer["x-rempart-code"] or "invalid_api_key", status = status, asked_at = handle:timestamp()}
   end
   return nil
@@ -201,6 +201,11 @@ function envoy_on_request(handle)
     return refuse(handle, 429, "insufficient_quota", entry.refused,
       "You exceeded your current quota: the monthly budget of this organization or project is used up; nothing was run.",
       {["x-should-retry"] = "false"})
+  end
+  if entry.status == "503" then
+    return refuse(handle, 503, "server_error", entry.refused,
+      "How much of the hard budget of this organization or project is used is not known at the moment; nothing was run.",
+      {["retry-after"] = "5"})
   end
   if entry.refused ~= nil then return refuse_key(handle, entry.refused) end
 

@@ -26,9 +26,9 @@ TENANT_TABLES_LOCK = "LOCK TABLE tenant IN ACCESS EXCLUSIVE MODE"
 
 
 @pytest.fixture(scope="module")
-def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[OwnPostgres, TestClient, Caller, str]]:
+def door() -> Iterator[tuple[OwnPostgres, TestClient, Caller, str]]:
     """A server of its own, the API over it, and a tenant that was served before."""
-    with own_database(tmp_path_factory.mktemp("outage")) as (postgres, urls):
+    with own_database() as (postgres, urls):
         settings = Settings(
             environment="local",
             app_database_url=SecretStr(urls.app),

@@ -7,6 +7,7 @@ import re
 import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import httpx
 import openai
@@ -237,9 +238,11 @@ class TestBudget:
         rig.publish_routes(route)
         rig.publish_endpoints(route, engine.port)
 
-        def publish(tenants: list[str], projects: list[str]) -> None:
+        def publish(
+            tenants: list[str], projects: list[str], age: timedelta = timedelta(0), **more: Any
+        ) -> None:
             at = datetime.now(UTC)
-            state = {"version": at.timestamp(), "generated_at": at.isoformat()}
+            state = {"version": at.timestamp(), "generated_at": (at - age).isoformat(), **more}
             rig.publish(
                 "rempart:budgets", {**state, "exhausted_tenants": tenants, "exhausted_projects": projects}
             )
@@ -261,6 +264,15 @@ class TestBudget:
                 assert refused.headers["x-should-retry"] == "false"
                 assert len(engine.seen) == seen
                 publish(["org_other"], ["prj_other"])
+            # Nobody has said for a minute how much is used: that stops whoever asked for a hard limit, nobody else.
+            publish([], [], timedelta(seconds=61), hard_tenants=["org_other"])
+            wait_until(lambda: is_answered(200), "a call without a hard budget")
+            publish([], [], timedelta(seconds=61), hard_projects=[tenant.project_id])
+            wait_until(lambda: is_answered(503), "the unknown budget's refusal", seconds=5)
+            unknown = client.post(CHAT, json=_call())
+            refused_ids.add(unknown.headers["x-request-id"])
+            _expect(unknown, 503, "budget_unknown")
+            assert unknown.headers["retry-after"] == "5"
         finally:
             publish([], [])
         wait_until(lambda: is_answered(200), "a call after the budget was raised", seconds=5)

@@ -118,6 +118,25 @@ class TestIntervals:
         with pytest.raises(IntegrityError, match="uq_gpu_allocation_open"), database.system() as uow:
             uow.session.execute(text("UPDATE gpu_allocation SET state = 'open', ended_at = NULL"))
 
+    def test_gpu_seconds_are_told_apart_by_country(
+        self, database: Database, caller: Caller, report: Send
+    ) -> None:
+        for pod, country in (("pod-1", "FR"), ("pod-2", "SE")):
+            reports = [event(caller, phase, 0, 60, pod=pod, gpu=int(pod[-1])) for phase in ("open", "close")]
+            for each in reports:
+                each["data"].update(country=country, datacenter=f"site-{country.lower()}")
+            report(reports)
+        run_slices(database)
+        period = Period(START - timedelta(days=1), START + timedelta(days=1))
+        with database.system() as uow:
+            tenant_id = TenantId.parse(caller.organization_id)
+            found = service.list_totals(
+                uow, tenant_id, period, None, granularity="total", group_by=("country", "datacenter")
+            )
+        assert sorted((dict(total.dimensions)["country"], total.quantity) for total in found) == [
+            ("FR", 60), ("SE", 60),
+        ]  # fmt: skip
+
     def test_an_end_before_what_was_billed_takes_the_rest_back(
         self, database: Database, caller: Caller, report: Send
     ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import subprocess
@@ -16,18 +17,25 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import orjson
 import pytest
 from fastapi.testclient import TestClient
 
+from controlplane.entrypoints.api import create_app
+from controlplane.gateway.metrics import Metrics
+from controlplane.gateway.shipper import IngestTarget, UsageShipper
 from controlplane.gateway.spool import Spool
 from controlplane.kernel.ids import TenantId
 from controlplane.kernel.period import Period
 from controlplane.metering import service
 from controlplane.plumbing.database import Database
 from controlplane.plumbing.settings import Settings
+from operators.allocation.shipper import AllocationShipper
 from operators.allocation.spool import Spool as AllocationSpool
+from operators.lib.metrics import Metrics as OperatorMetrics
 from tests.fixtures.database import TEST_PEPPER, DatabaseUrls, free_port
+from tests.fixtures.door import served
 from tests.fixtures.tenants import Caller, sign_up
 from tests.fixtures.usage import call_of, gpu_event, now, producer_key
 
@@ -219,6 +227,47 @@ class TestKills:
         with database.system() as uow:
             assert service.find_damage(uow) is None
             assert service.find_drift(uow, tenant_id, day) is None
+
+
+class TestCounts:
+    def test_what_is_set_aside_is_counted_for_an_alert(
+        self, settings: Settings, database: Database, caller: Caller, tmp_path: Path
+    ) -> None:
+        key = producer_key(database, settings)
+        spool = Spool(tmp_path / "calls")
+        spool.append([call_of(caller), call_of(caller, model="\x00"), call_of(caller)])
+        opened, ids = _hour() - timedelta(hours=2), (caller.organization_id, caller.project_id)
+        with AllocationSpool(tmp_path / "gpus") as held, served(create_app(settings, database)) as url:
+            held.append(
+                [gpu_event(*ids, "open", opened, opened), gpu_event(*ids, "open", opened, opened, pod="\x00")]
+            )
+            usage, allocations = Metrics(), OperatorMetrics()
+            target = IngestTarget(url, key)
+            shippers = (
+                UsageShipper(
+                    tmp_path / "calls", tmp_path / "a" / "c.json", target, lambda: spool.durable, usage
+                ),
+                AllocationShipper(
+                    tmp_path / "gpus", tmp_path / "b", url, lambda: key, lambda: held.durable, allocations
+                ),
+            )
+
+            async def ship() -> None:
+                async with aiohttp.ClientSession() as session:
+                    for shipper in shippers:
+                        for _ in range(10):
+                            await shipper.step(session)
+
+            asyncio.run(ship())
+        spool.close()
+        counted = {
+            name: usage.registry.get_sample_value(f"rempart_gateway_usage_{name}_total")
+            for name in ("shipped", "set_aside", "not_taken")
+        }
+        assert counted == {"shipped": 3, "set_aside": 1, "not_taken": 0}
+        labels = {"spool": "allocation"}
+        assert allocations.registry.get_sample_value("rempart_operator_usage_shipped_total", labels) == 2
+        assert allocations.registry.get_sample_value("rempart_operator_usage_set_aside_total", labels) == 1
 
 
 def _hour() -> Any:

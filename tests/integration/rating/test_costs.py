@@ -356,6 +356,8 @@ class TestBudgets:
         rig.use(4_900_000)
         before = state()
         assert (before["exhausted_tenants"], before["exhausted_projects"]) == ([], [])
+        # Theirs are the calls that wait when budgets are not known.
+        assert (before["hard_tenants"], before["hard_projects"]) == ([rig.caller.organization_id], [])
         rig.use(100_000)
         after = state()
         assert after["exhausted_tenants"] == [rig.caller.organization_id]

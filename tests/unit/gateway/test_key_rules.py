@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from controlplane.gateway.domain import ApiKey, BudgetState, KeySnapshot
 from controlplane.gateway.key_rules import (
     BASE62,
+    BUDGETS_AGE_MAX,
     SNAPSHOT_AGE_MAX,
     KeyRefusal,
     checksum,
@@ -108,8 +109,22 @@ def test_who_is_past_a_hard_budget_is_refused(
     tenants: tuple[str, ...], projects: tuple[str, ...], is_refused: bool
 ) -> None:
     key = _key()
-    budgets = BudgetState("1", frozenset(tenants), frozenset(projects))
+    budgets = BudgetState("1", NOW, frozenset(tenants), frozenset(projects))
     found = decide_caller(_snapshot(key), budgets, PEPPER, key, NOW)
     assert (found is KeyRefusal.BUDGET_EXHAUSTED) == is_refused
     assert isinstance(decide_caller(_snapshot(key), None, PEPPER, key, NOW), ApiKey)
     assert decide_caller(None, budgets, PEPPER, key, NOW) is KeyRefusal.SNAPSHOT_UNKNOWN
+
+
+@pytest.mark.parametrize("hard", [("org_1", ""), ("", "prj_1")])
+def test_an_old_state_refuses_those_with_a_hard_budget_and_nobody_else(hard: tuple[str, str]) -> None:
+    key = _key()
+
+    def decide(age: timedelta, tenant: str, project: str) -> object:
+        limited = frozenset({tenant}), frozenset({project})
+        budgets = BudgetState("1", NOW - age, frozenset(), frozenset(), *limited)
+        return decide_caller(_snapshot(key), budgets, PEPPER, key, NOW)
+
+    assert isinstance(decide(BUDGETS_AGE_MAX, *hard), ApiKey)
+    assert decide(BUDGETS_AGE_MAX + timedelta(seconds=1), *hard) is KeyRefusal.BUDGET_UNKNOWN
+    assert isinstance(decide(BUDGETS_AGE_MAX + timedelta(hours=1), "org_2", "prj_2"), ApiKey)

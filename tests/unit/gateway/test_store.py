@@ -70,10 +70,16 @@ def test_a_deployment_without_a_route_is_forgotten(tmp_path: Path) -> None:
 def test_budgets_are_kept_over_a_restart_and_a_bad_state_changes_nothing(tmp_path: Path) -> None:
     store, _ = _store(tmp_path)
     assert store.budgets is None
-    good = {"version": 1, "exhausted_tenants": ["org_1"], "exhausted_projects": []}
+    good = {
+        "version": 1,
+        "generated_at": "2026-11-21T12:00:00Z",
+        "exhausted_tenants": ["org_1"],
+        "exhausted_projects": [],
+    }
     assert store.take(BUDGETS_KEY, json.dumps(good).encode())
     for bad in ({**good, "exhausted_tenants": "org_1"}, {**good, "exhausted_projects": [5]}, {"version": 2}):
         assert not store.take(BUDGETS_KEY, json.dumps(bad).encode())
     assert store.budgets is not None
     assert store.budgets.tenants == {"org_1"}
+    assert not store.take(BUDGETS_KEY, json.dumps({**good, "hard_tenants": 5}).encode())
     assert _store(tmp_path)[0].budgets == store.budgets

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from controlplane.invoicing.domain import Allowance, Invoice, InvoiceKind, Note
+from controlplane.invoicing.draft_rules import check_draft
 from controlplane.invoicing.mentions_rules import DEBITS_TEXT, MENTIONS, missing_mentions
 from controlplane.invoicing.seller_data import DEMO_SELLER
 from tests.fixtures.invoices import (
@@ -77,6 +78,16 @@ LACKING: dict[str, Invoice] = {
 @pytest.mark.parametrize("mention", LACKING)
 def test_an_invoice_without_a_mention_is_refused(mention: str) -> None:
     assert mention in [row.id for row in missing_mentions(LACKING[mention], is_numbered=True)]
+
+
+@pytest.mark.parametrize(
+    "mention", [row.id for row in MENTIONS if row.id in LACKING and not row.needs_number]
+)
+def test_a_draft_without_a_mention_is_held_and_says_which(mention: str) -> None:
+    draft = check_draft(replace(LACKING[mention], number=None, issued_on=None, due_on=None))
+    assert draft.hold is not None
+    assert draft.hold.code == "mention_missing"
+    assert mention in draft.hold.reason
 
 
 def test_every_mention_has_an_invoice_that_lacks_it() -> None:

@@ -32,6 +32,12 @@ class TestMonth:
 
 
 class TestPeriod:
+    def test_a_period_ends_after_it_starts(self) -> None:
+        instant = datetime(2026, 1, 1, tzinfo=UTC)
+        for end in (instant, instant - timedelta(microseconds=1)):
+            with pytest.raises(ValueError, match="ends after it starts"):
+                Period(instant, end)
+
     def test_a_naive_instant_is_refused(self) -> None:
         with pytest.raises(ValueError, match="aware UTC"):
             Period(datetime(2026, 1, 1), datetime(2026, 2, 1, tzinfo=UTC))  # noqa: DTZ001

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from operators.allocation.allocation_rules import decide_records
+from operators.allocation.events import event_of, read_event
 from operators.allocation.views import format_gpus, gpu_count, observe_gpu_pod, observe_node
+
+NOW = datetime(2026, 11, 21, 12, 0, 5, tzinfo=UTC)
 
 
 def pod(**changes: Any) -> dict[str, Any]:
@@ -28,6 +33,23 @@ def pod(**changes: Any) -> dict[str, Any]:
     for key, value in changes.items():
         made[key] = {**made[key], **value}
     return made
+
+
+def test_where_a_gpu_was_held_is_told_with_each_record_and_read_back() -> None:
+    labels = {"rempart.eu/tenant": "org_1", "rempart.eu/country": "FR"}
+    held = observe_gpu_pod(pod(metadata={"labels": labels, "annotations": {"rempart.eu/gpus": "2"}}))
+    assert held is not None
+    place = {"metadata": {"name": "n", "labels": {"rempart.eu/datacenter": "essonne-1"}}}
+    [record] = decide_records(observe_node(place, "c"), [held], {}, {}, NOW, is_recovering=False)
+    event = event_of(record)
+    assert (event["data"]["country"], event["data"]["datacenter"]) == ("FR", "essonne-1")
+    read = read_event(event)
+    assert read is not None
+    assert read.interval == record.interval
+    del event["data"]["country"]
+    older = read_event(event)
+    assert older is not None
+    assert older.interval.country == ""
 
 
 class TestPod:

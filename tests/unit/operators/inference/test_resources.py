@@ -43,6 +43,9 @@ def build(resource: InferenceDeployment, index: int = 0, attempt: int = 0) -> di
 
 
 class TestPod:
+    def test_a_pod_says_in_which_country_it_runs(self) -> None:
+        assert build(deployment(country="SE"))["metadata"]["labels"]["rempart.eu/country"] == "SE"
+
     def test_pod_runs_only_on_its_pools_in_its_datacenter(self) -> None:
         spec = build(deployment(nodePools=["b", "a"]))["spec"]
         required = spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
