@@ -8,7 +8,7 @@ import uuid
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -127,13 +127,11 @@ class Traffic:
                 self.owed[(tenant.organization_id, "gpu.nvidia-h100")] += GPU_SECONDS
         return script
 
-    def cents_owed(self, tenant: str) -> dict[str, int]:
-        """Each line's amount: quantity × price, rounded once, half away from zero."""
-        lines = {}
-        for sku, (price, base) in PRICES.items():
-            exact = Decimal(self.owed[(tenant, sku)]) * price / base
-            lines[sku] = int(exact.quantize(Decimal(1), rounding=ROUND_HALF_UP))
-        return lines
+    def cents_owed(self, tenant: str) -> dict[str, Decimal]:
+        """Each line's exact amount in cents: quantity × price."""
+        return {
+            sku: Decimal(self.owed[(tenant, sku)]) * price / base for sku, (price, base) in PRICES.items()
+        }
 
     def _call(self, chance: random.Random) -> dict[str, Any]:
         tenant = chance.choice(self.tenants)

@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
 from functools import partial
 from typing import Any
 
@@ -34,6 +35,7 @@ from controlplane.ledger import service as ledger
 from controlplane.metering import service as metering
 from controlplane.plumbing.database import Database
 from controlplane.plumbing.simulated_clock import move_clock
+from tests.bench.common import keep
 from tests.fixtures.tenants import bearer, signup_body
 from tests.fixtures.usage import BATCH
 from tests.simulation.money_stack import VICTIMS, MoneyStack, running_money_stack, wait_for
@@ -152,7 +154,13 @@ def assert_billed(traffic: Traffic, invoices: dict[str, dict[str, Any]]) -> int:
     for tenant, invoice in invoices.items():
         assert invoice["state"] == "ISSUED", invoice["hold"]
         lines = {line["sku"]: _cents(line["net"]) for line in invoice["lines"]}
-        assert lines == traffic.cents_owed(tenant)
+        exact = traffic.cents_owed(tenant)
+        # docs/adr/0009: each line is a cent beside its own amount, and together they are the rounded sum.
+        assert lines.keys() == exact.keys()
+        assert all(abs(lines[sku] - amount) < 1 for sku, amount in exact.items()), (lines, exact)
+        assert sum(lines.values()) == int(
+            sum(exact.values(), Decimal(0)).quantize(Decimal(1), rounding=ROUND_HALF_UP)
+        )
         assert _cents(invoice["net"]) == sum(lines.values())
         assert _cents(invoice["gross"]) == _cents(invoice["net"]) + _cents(invoice["tax"])
         total += _cents(invoice["gross"])
@@ -243,3 +251,4 @@ def test_what_was_acknowledged_is_billed_once_whatever_is_killed(
         "refused_meanwhile": dict(traffic.refusals), "seconds": round(time.monotonic() - began, 1),
     }  # fmt: skip
     print(json.dumps(figures), flush=True)
+    keep("money_crashes", figures)
