@@ -65,7 +65,7 @@ def ensure_built(say: Callable[[str], None] = print, sources: Sequence[Source] =
     go = ensure_go(say)
     names = ", ".join(f"{source.name} {source.version}" for source in missing)
     say(
-        f"building {names} from pinned sources with {go}; once: all of it takes about ten minutes on two cores;"
+        f"building {names} from pinned sources with {go}; once: all of it takes about fifteen minutes on two cores;"
     )
     say(f"the result is kept in {cache_folder()}")
     for source in missing:

@@ -11,18 +11,6 @@ from tests.integration.deployments.fleet import MODEL, Fleet
 DEPLOY = ("services", "deploy", "chat", "--model", MODEL, "--wait", "-o", "json")
 
 
-def answer_as_a_cell(fleet: Fleet) -> None:
-    """Place what waits for a place, and report every part as asleep once its cell was told."""
-    fleet.run()
-    for part in fleet.get("/v1/regional_deployments")["regional_deployments"]:
-        if part["status"] == "PROVISIONING":
-            fleet.apply(part)
-        elif part["status"] == "STOPPING":
-            fleet.end(part)
-        elif part["terminated_at"] is None and part["status"] != "SLEEPING":
-            fleet.report(part, "SLEEPING")
-
-
 def cancel_what_waits(fleet: Fleet) -> None:
     for deployment in fleet.get("/v1/deployments", statuses="PENDING")["deployments"]:
         fleet.post(f"/v1/deployments/{deployment['id']}/cancel")
@@ -32,7 +20,7 @@ def cancel_what_waits(fleet: Fleet) -> None:
 def test_a_deployment_that_comes_up_is_0_and_prints_the_service_as_it_stands(
     fleet: Fleet, owner: Shell
 ) -> None:
-    with meanwhile(fleet, answer_as_a_cell):
+    with meanwhile(fleet, Fleet.answer_as_cells):
         done = owner.run(*DEPLOY, "--timeout", "60")
     assert done.code == 0, done
     service = json.loads(done.out)
@@ -56,20 +44,20 @@ def test_a_deployment_that_fails_is_6(fleet: Fleet, owner: Shell) -> None:
 
 
 def test_redeploy_waits_for_the_new_deployment(fleet: Fleet, owner: Shell) -> None:
-    with meanwhile(fleet, answer_as_a_cell):
+    with meanwhile(fleet, Fleet.answer_as_cells):
         assert owner.run(*DEPLOY, "--timeout", "60").code == 0
         done = owner.run("services", "redeploy", "chat", "--wait", "--timeout", "60", "-o", "json")
     assert done.code == 0, done
 
 
 def test_resume_waits_for_the_place_it_looks_for(fleet: Fleet, owner: Shell) -> None:
-    with meanwhile(fleet, answer_as_a_cell):
+    with meanwhile(fleet, Fleet.answer_as_cells):
         assert owner.run(*DEPLOY, "--timeout", "60").code == 0
     assert owner.run("services", "pause", "chat").code == 0
     fleet.run()
     for part in fleet.get("/v1/regional_deployments")["regional_deployments"]:
         fleet.end(part)
     fleet.run()
-    with meanwhile(fleet, answer_as_a_cell):
+    with meanwhile(fleet, Fleet.answer_as_cells):
         done = owner.run("services", "resume", "chat", "--wait", "--timeout", "60", "-o", "json")
     assert done.code == 0, done

@@ -15,6 +15,7 @@ from controlplane.catalogue import service as catalogue
 from controlplane.deployments import repository, service_observe
 from controlplane.deployments import tasks as deployments_tasks
 from controlplane.deployments.domain import RegionalDeployment
+from controlplane.deployments.lifecycle import LEAVING
 from controlplane.deployments.models import RegionalDeploymentRow
 from controlplane.kernel.ids import LegalEntityId, RegionalDeploymentId
 from controlplane.plumbing.cluster import Clusters
@@ -123,6 +124,17 @@ class Fleet:
         held = self.part(part)
         with self.database.system(held.tenant_id) as uow:
             record_applied(uow, held, cluster_generation=1)
+
+    def answer_as_cells(self) -> None:
+        """Place what waits for a place, and report every part as asleep once its cell was told, or as gone."""
+        self.run()
+        for part in self.get("/v1/regional_deployments", limit=200)["regional_deployments"]:
+            if part["status"] == "PROVISIONING":
+                self.apply(part)
+            elif part["status"] in LEAVING:
+                self.end(part)
+            elif part["terminated_at"] is None and part["status"] != "SLEEPING":
+                self.report(part, "SLEEPING")
 
     def converge(self) -> None:
         """What the minute's sweep does."""

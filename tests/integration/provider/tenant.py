@@ -43,18 +43,7 @@ class Tenant:
 
     def with_cells(self) -> AbstractContextManager[None]:
         """Meanwhile, place what waits for a place, and let its cell report it asleep, or gone."""
-        return meanwhile(self.fleet, _answer)
-
-
-def _answer(fleet: Fleet) -> None:
-    fleet.run()
-    for part in fleet.get("/v1/regional_deployments", limit=200)["regional_deployments"]:
-        if part["status"] == "PROVISIONING":
-            fleet.apply(part)
-        elif part["status"] == "STOPPING":
-            fleet.end(part)
-        elif part["terminated_at"] is None and part["status"] != "SLEEPING":
-            fleet.report(part, "SLEEPING")
+        return meanwhile(self.fleet, Fleet.answer_as_cells)
 
 
 def state_texts(folder: Path) -> Iterator[str]:

@@ -8,7 +8,7 @@ import pytest
 from pulumi.dynamic import Config, ConfigureRequest, ResourceProvider
 
 from controlplane.sdk import NotFound, Unauthenticated
-from infra.provider import inference
+from infra.provider import inference, service_provider
 from infra.provider.providers import (
     STACK_ID,
     ApiKeyProvider,
@@ -26,6 +26,8 @@ from tests.integration.provider.tenant import Tenant
 def environment(tenant: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(KEY_VARIABLE, tenant.key)
     monkeypatch.setenv(URL_VARIABLE, tenant.url)
+    # A cell that is played here answers at once; when it does not, that should be told soon.
+    monkeypatch.setattr(service_provider, "GONE_SECONDS_MAX", 30.0)
 
 
 def configured(provider: ResourceProvider, stack_id: str | None = "5ta6c") -> Any:
