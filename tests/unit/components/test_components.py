@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -38,6 +39,9 @@ class Recorder(Mocks):
 @pytest.fixture(scope="module")
 def asked() -> Iterator[Recorder]:
     recorder = Recorder()
+    # Pulumi works on the thread's current loop, and tests before this one may have closed theirs.
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
     set_mocks(recorder, project="tests", stack="mocked")
 
     @under_mocks
@@ -45,7 +49,9 @@ def asked() -> Iterator[Recorder]:
         Installation("installation", plan())
 
     declare()
-    return recorder
+    yield recorder
+    asyncio.set_event_loop(None)
+    loop.close()
 
 
 def releases(asked: Recorder) -> dict[str, dict[str, Any]]:
