@@ -6,35 +6,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from controlplane.kernel.events import DomainEvent, JsonValue
-from controlplane.kernel.ids import DeploymentId, RegionalDeploymentId, ServiceId, TenantId
+from controlplane.kernel.events import JsonValue, TenantEvent
+from controlplane.kernel.ids import DeploymentId, RegionalDeploymentId, ServiceId
 
 
 @dataclass(frozen=True, slots=True)
-class _OfService(DomainEvent):
+class _OfService(TenantEvent):
     """A fact about a service of a tenant."""
 
-    tenant_id: TenantId
     service_id: ServiceId
-
-    @property
-    def tenant(self) -> TenantId:
-        return self.tenant_id
 
     def payload(self) -> Mapping[str, JsonValue]:
         return {"service_id": str(self.service_id)}
 
 
 @dataclass(frozen=True, slots=True)
-class _OfPart(DomainEvent):
+class _OfPart(TenantEvent):
     """A fact about a regional deployment of a tenant."""
 
-    tenant_id: TenantId
     regional_deployment_id: RegionalDeploymentId
-
-    @property
-    def tenant(self) -> TenantId:
-        return self.tenant_id
 
     def payload(self) -> Mapping[str, JsonValue]:
         return {"regional_deployment_id": str(self.regional_deployment_id)}

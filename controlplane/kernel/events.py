@@ -24,3 +24,14 @@ class DomainEvent:
 
     def payload(self) -> Mapping[str, JsonValue]:
         raise TypeError(f"{type(self).__name__} does not say its payload")
+
+
+@dataclass(frozen=True, slots=True)
+class TenantEvent(DomainEvent):
+    """A fact that belongs to one tenant."""
+
+    tenant_id: TenantId
+
+    @property
+    def tenant(self) -> TenantId:
+        return self.tenant_id

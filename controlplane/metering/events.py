@@ -7,24 +7,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
-from controlplane.kernel.events import DomainEvent, JsonValue
-from controlplane.kernel.ids import TenantId
+from controlplane.kernel.events import JsonValue, TenantEvent
 from controlplane.metering.domain import BillingPeriodId
 
 
 @dataclass(frozen=True, slots=True)
-class PeriodFrozen(DomainEvent):
+class PeriodFrozen(TenantEvent):
     """A tenant's period is closed: it can be rated."""
 
     topic: ClassVar[str] = "usage_period.frozen"
-    tenant_id: TenantId
     billing_period_id: BillingPeriodId
     starts_at: datetime
     ends_at: datetime
-
-    @property
-    def tenant(self) -> TenantId:
-        return self.tenant_id
 
     def payload(self) -> Mapping[str, JsonValue]:
         return {

@@ -7,25 +7,19 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from controlplane.invoicing.domain import InvoiceId
-from controlplane.kernel.events import DomainEvent, JsonValue
-from controlplane.kernel.ids import TenantId
+from controlplane.kernel.events import JsonValue, TenantEvent
 from controlplane.payments.domain import PaymentId
 
 
 @dataclass(frozen=True, slots=True)
-class PaymentReceived(DomainEvent):
+class PaymentReceived(TenantEvent):
     """Money arrived; amounts in cents."""
 
     topic: ClassVar[str] = "payment.received"
 
-    tenant_id: TenantId
     payment_id: PaymentId
     amount_minor: int
     left_minor: int
-
-    @property
-    def tenant(self) -> TenantId:
-        return self.tenant_id
 
     def payload(self) -> Mapping[str, JsonValue]:
         return {
@@ -36,20 +30,15 @@ class PaymentReceived(DomainEvent):
 
 
 @dataclass(frozen=True, slots=True)
-class InvoiceCollected(DomainEvent):
+class InvoiceCollected(TenantEvent):
     """Money settled an invoice or a part of it: the platform hears of it where VAT falls due on payment (212)."""
 
     topic: ClassVar[str] = "invoice.collected"
 
-    tenant_id: TenantId
     invoice_id: InvoiceId
     amount_minor: int
     vat_minor: int
     is_settled: bool
-
-    @property
-    def tenant(self) -> TenantId:
-        return self.tenant_id
 
     def payload(self) -> Mapping[str, JsonValue]:
         return {

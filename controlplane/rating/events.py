@@ -6,24 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from controlplane.kernel.events import DomainEvent, JsonValue
-from controlplane.kernel.ids import ProjectId, TenantId
+from controlplane.kernel.events import JsonValue, TenantEvent
+from controlplane.kernel.ids import ProjectId
 
 
 @dataclass(frozen=True, slots=True)
-class BudgetThresholdReached(DomainEvent):
+class BudgetThresholdReached(TenantEvent):
     """A month's cost reached a part of its budget: once for each threshold of a month."""
 
     topic: ClassVar[str] = "budget.threshold_reached"
-    tenant_id: TenantId
     project_id: ProjectId | None
     threshold_percent: int
     cost_minor: int
     budget_minor: int
-
-    @property
-    def tenant(self) -> TenantId | None:
-        return self.tenant_id
 
     def payload(self) -> Mapping[str, JsonValue]:
         return {
@@ -42,15 +37,10 @@ class BudgetExceeded(BudgetThresholdReached):
 
 
 @dataclass(frozen=True, slots=True)
-class BudgetChanged(DomainEvent):
+class BudgetChanged(TenantEvent):
     """A budget was set: who may call may have changed."""
 
     topic: ClassVar[str] = "budget.changed"
-    tenant_id: TenantId
-
-    @property
-    def tenant(self) -> TenantId | None:
-        return self.tenant_id
 
     def payload(self) -> Mapping[str, JsonValue]:
         return {}

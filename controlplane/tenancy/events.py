@@ -6,18 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from controlplane.kernel.events import DomainEvent, JsonValue
-from controlplane.kernel.ids import ProjectId, TenantId
+from controlplane.kernel.events import JsonValue, TenantEvent
+from controlplane.kernel.ids import ProjectId
 
 
 @dataclass(frozen=True, slots=True)
-class _TenantFact(DomainEvent):
-    tenant_id: TenantId
-
-    @property
-    def tenant(self) -> TenantId:
-        return self.tenant_id
-
+class _TenantFact(TenantEvent):
     def payload(self) -> Mapping[str, JsonValue]:
         return {"tenant_id": str(self.tenant_id)}
 
@@ -43,13 +37,8 @@ class BillingPartyChanged(_TenantFact):
 
 
 @dataclass(frozen=True, slots=True)
-class _ProjectFact(DomainEvent):
-    tenant_id: TenantId
+class _ProjectFact(TenantEvent):
     project_id: ProjectId
-
-    @property
-    def tenant(self) -> TenantId:
-        return self.tenant_id
 
     def payload(self) -> Mapping[str, JsonValue]:
         return {"tenant_id": str(self.tenant_id), "project_id": str(self.project_id)}
