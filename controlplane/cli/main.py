@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
-from typing import NoReturn
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any, NoReturn
 
 import typer
+from typer.main import get_command
 
 from controlplane.cli import (
     account,
@@ -63,10 +65,16 @@ app.add_typer(
 app.add_typer(admin.app, name="admin", help="For the platform operator.")
 
 
+@cache
+def _command() -> Callable[..., Any]:
+    """The whole tree of commands: reading it out of 130 signatures costs as much as a command itself."""
+    return get_command(app)
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run a command and return its exit code; what went wrong is on standard error."""
     try:
-        code = app(list(arguments), standalone_mode=False, prog_name="rempart")
+        code = _command()(list(arguments), standalone_mode=False, prog_name="rempart")
         sys.stdout.flush()
     except (typer.Abort, KeyboardInterrupt):
         return INTERRUPTED

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import Any
 
 import structlog
 import uvicorn
-from fastapi import Depends, FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from sqlalchemy import text
 from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from controlplane.entrypoints.openapi_rules import complete
@@ -133,12 +135,23 @@ def create_app(settings: Settings, database: Database | None = None) -> FastAPI:
     app.middleware("http")(_identify)
     for error_type, handler in _HANDLERS.items():
         app.add_exception_handler(error_type, handler)
-    for router in PUBLIC_ROUTERS:
-        app.include_router(router)
-    for router in ROUTERS:
-        app.include_router(router, dependencies=[Depends(authenticate)], responses=ERRORS)
+    app.router.routes.extend(_operations())
     _add_health(app, owned)
     return app
+
+
+@cache
+def _operations() -> tuple[BaseRoute, ...]:
+    """Every operation of the rooms, the same for each application of this process.
+
+    FastAPI prepares an included router at its first request; for all of them that is some 0.4 s of CPU, paid once.
+    """
+    operations = APIRouter()
+    for router in PUBLIC_ROUTERS:
+        operations.include_router(router)
+    for router in ROUTERS:
+        operations.include_router(router, dependencies=[Depends(authenticate)], responses=ERRORS)
+    return tuple(operations.routes)
 
 
 def _add_health(app: FastAPI, database: Database) -> None:

@@ -18,7 +18,7 @@ from controlplane.kernel.period import PARIS
 from controlplane.plumbing.settings import Settings
 from tests.fixtures.billing import TOKENS, Billing, make_billing
 from tests.fixtures.database import free_port
-from tests.integration.cli.shell import DESCRIPTION_FILE, Shell
+from tests.integration.cli.shell import Shell
 from tests.integration.deployments.fleet import MODEL, Fleet
 from tests.unit.cli.commands import PRINTS, walk
 
@@ -32,6 +32,8 @@ SITE = "--country FR --power-kw 100 --rack-kw-max 10 --pue-milli 1100 --cell c"
 POOL = "--datacenter d --cell c --provider kwok --instance-type t --cpu-milli 1000 --memory-mib 1024"
 DAYS = "--issued-on 2026-01-01 --expires-on 2027-01-01"
 COMPANY = "--legal-name x --street x --postal-code 1 --city x"
+# A seller is read from a file; any mapping gets as far as the server.
+SOME_YAML = Path(__file__).parents[3] / "helm" / "gateway" / "Chart.yaml"
 
 # Words after each command that make it well-formed; what they name exists nowhere.
 ARGUMENTS = {
@@ -105,7 +107,7 @@ ARGUMENTS = {
     "admin invoices hold": f"inv_{NOBODY} --reason x",
     "admin invoices deposit": f"org_{NOBODY} 10.00 --label x",
     "admin invoices download": f"inv_{NOBODY} invoice.pdf",
-    "admin seller set": f"{DESCRIPTION_FILE}",
+    "admin seller set": f"{SOME_YAML}",
     "admin vat-checks record": f"org_{NOBODY} DE123456788 VALID",
     "admin payments record": f"org_{NOBODY} 1.00 2026-01-02 --reference x",
     "admin payments match": f"org_{NOBODY}",
