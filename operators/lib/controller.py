@@ -130,7 +130,9 @@ class Controller:
         started = world.clock.monotonic()
         outcome = "ok"
         try:
-            result = await asyncio.wait_for(self._reconcile(key, world), RECONCILE_TIMEOUT_S)
+            # Not wait_for: before Python 3.12 it swallows a cancel that comes as the call returns.
+            async with asyncio.timeout(RECONCILE_TIMEOUT_S):
+                result = await self._reconcile(key, world)
             queue.forget(key)
             if result.requeue_after_s is not None:
                 queue.add_after(key, result.requeue_after_s)

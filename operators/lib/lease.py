@@ -47,7 +47,8 @@ class LeaderLease:
             await asyncio.sleep(RETRY_PERIOD_S)
             left_s = RENEW_DEADLINE_S - (self._clock.monotonic() - renewed_at)
             try:
-                is_held = left_s > 0 and await asyncio.wait_for(self._try(), left_s)
+                async with asyncio.timeout(left_s):
+                    is_held = left_s > 0 and await self._try()
             except TimeoutError:
                 is_held = False
             if is_held:

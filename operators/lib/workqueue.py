@@ -184,6 +184,7 @@ class WorkQueue(Generic[K]):
                     self._changed.set()
                 return key
             try:
-                await asyncio.wait_for(self._changed.wait(), next_s)
+                async with asyncio.timeout(next_s):
+                    await self._changed.wait()
             except TimeoutError:
                 continue

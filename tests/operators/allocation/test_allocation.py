@@ -25,6 +25,16 @@ async def wait_records(cell: Cell, phase: str, count: int) -> list[dict[str, Any
     return await eventually(probe, f"{count} records {phase}")
 
 
+async def wait_told_gpus(cell: Cell, deployment: dict[str, Any], wanted: list[tuple[str, ...]]) -> None:
+    """The status says which GPUs each instance holds; it follows the pods' annotations."""
+
+    async def probe() -> bool:
+        status = (await cell.wait_phase(deployment, "HEALTHY"))["status"]
+        return sorted(tuple(each["gpus"]) for each in status["instances"]) == wanted
+
+    await eventually(probe, f"instances with {wanted}")
+
+
 class TestAllocation:
     async def test_two_replicas_of_four_gpus_fill_an_eight_gpu_node(self, cell: Cell) -> None:
         deployment = cell.deployment(
@@ -38,11 +48,7 @@ class TestAllocation:
             pods = await cell.pods()
             given = [pod["metadata"]["annotations"]["rempart.eu/gpus"] for pod in pods]
             assert sorted(given) == ["0,1,2,3", "4,5,6,7"]
-            status = (await cell.wait_phase(deployment, "HEALTHY"))["status"]
-            assert sorted(tuple(each["gpus"]) for each in status["instances"]) == [
-                ("0", "1", "2", "3"),
-                ("4", "5", "6", "7"),
-            ]
+            await wait_told_gpus(cell, deployment, [("0", "1", "2", "3"), ("4", "5", "6", "7")])
             data = opened[0]["data"]
             assert data["tenant_id"] == deployment["spec"]["tenantId"]
             assert data["project_id"] == deployment["spec"]["projectId"]

@@ -65,7 +65,7 @@ def namespace(kubernetes_api: KubernetesApi, request: pytest.FixtureRequest) -> 
     try:
         yield name
     finally:
-        kubernetes_api.kubectl("delete", "namespace", name, "--timeout=50s")
+        kubernetes_api.kubectl("delete", "namespace", name, "--wait=false")
 
 
 def items(api: KubernetesApi, kinds: str, namespace: str, selector: str = "") -> list[Object]:
