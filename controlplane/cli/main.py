@@ -67,7 +67,7 @@ app.add_typer(admin.app, name="admin", help="For the platform operator.")
 
 @cache
 def _command() -> Callable[..., Any]:
-    """The whole tree of commands: reading it out of 130 signatures costs as much as a command itself."""
+    """The whole tree of commands: reading it out of 130 signatures costs more than most commands do."""
     return get_command(app)
 
 

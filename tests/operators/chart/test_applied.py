@@ -55,8 +55,18 @@ def until(check: Callable[[], Any], what: str) -> Any:
     return value
 
 
+@pytest.fixture(scope="module")
+def emptied(kubernetes_api: KubernetesApi) -> Iterator[list[str]]:
+    """Namespaces that tests gave back; in the end each must be gone, with all that was in it."""
+    names: list[str] = []
+    yield names
+    kubernetes_api.kubectl("delete", "namespace", *names, "--ignore-not-found", "--timeout=50s")
+
+
 @pytest.fixture
-def namespace(kubernetes_api: KubernetesApi, request: pytest.FixtureRequest) -> Iterator[str]:
+def namespace(
+    kubernetes_api: KubernetesApi, emptied: list[str], request: pytest.FixtureRequest
+) -> Iterator[str]:
     """A fresh namespace that admits only pods of the restricted standard."""
     name = f"chart-{zlib.crc32(request.node.nodeid.encode()):08x}"
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
@@ -66,6 +76,7 @@ def namespace(kubernetes_api: KubernetesApi, request: pytest.FixtureRequest) -> 
         yield name
     finally:
         kubernetes_api.kubectl("delete", "namespace", name, "--wait=false")
+        emptied.append(name)
 
 
 def items(api: KubernetesApi, kinds: str, namespace: str, selector: str = "") -> list[Object]:
