@@ -43,7 +43,7 @@ from controlplane.invoicing.totals_rules import check_lines, check_rounding, com
 from controlplane.invoicing.unit_rules import unit_code
 from controlplane.invoicing.vat_data import Flow
 from controlplane.kernel.errors import InvalidInput
-from controlplane.kernel.jurisdiction import EU
+from controlplane.kernel.jurisdiction import MEMBER_STATES
 from controlplane.rating.domain import CreditKind, CreditUse, RatedLine, RatedPeriod, Step, StepKind
 from controlplane.tenancy.domain import BillingParty
 
@@ -70,7 +70,7 @@ def make_buyer(party: BillingParty) -> Buyer:
         electronic, electronic_scheme = party.siren, SCHEME_FR_ADDRESS
     else:
         legal = party.vat_id or ""
-        scheme = SCHEME_EU_VAT if party.country in EU else SCHEME_FOREIGN
+        scheme = SCHEME_EU_VAT if party.country in MEMBER_STATES else SCHEME_FOREIGN
         electronic_scheme = EAS_BY_COUNTRY.get(party.country, SCHEME_EMAIL)
         electronic = NO_REGISTRY_ADDRESS if electronic_scheme == SCHEME_EMAIL else legal
     return Buyer(

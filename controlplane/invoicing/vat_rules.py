@@ -22,7 +22,7 @@ from controlplane.invoicing.vat_data import (
     VatCase,
     VatRow,
 )
-from controlplane.kernel.jurisdiction import EU
+from controlplane.kernel.jurisdiction import MEMBER_STATES
 from controlplane.kernel.period import PARIS, Period
 from controlplane.tenancy.domain import BillingParty
 from controlplane.tenancy.party_rules import is_valid_siren
@@ -95,7 +95,7 @@ def find_case(party: BillingParty) -> VatCase | Hold:
     place = _place(country, postal)
     if place is not None:
         return place
-    if country in EU:
+    if country in MEMBER_STATES:
         if postal.startswith(OUTSIDE_EU_VAT.get(country, ("none",))):
             return Hold(
                 "outside_eu_vat",
@@ -152,6 +152,6 @@ def find_row(case: VatCase, on: date, rows: Sequence[VatRow] = VAT_ROWS) -> VatR
 
 
 def _is_business(party: BillingParty) -> bool:
-    if party.country == "FR":
-        return party.siren is not None and is_valid_siren(party.siren)
-    return bool(party.vat_id)
+    if party.siren is not None:
+        return is_valid_siren(party.siren)
+    return party.country != "FR" and bool(party.vat_id)

@@ -12,7 +12,7 @@ import re
 from typing import Final
 
 from controlplane.kernel.errors import FieldProblem, InvalidInput
-from controlplane.kernel.jurisdiction import EU, Country
+from controlplane.kernel.jurisdiction import MEMBER_STATES, Country
 from controlplane.tenancy.domain import BillingParty
 
 _SIREN = re.compile(r"[0-9]{9}")
@@ -47,8 +47,16 @@ _FORMATS: Final = {
     "SI": r"[0-9]{8}",
     "SK": r"[0-9]{10}",
 }
-# Greece writes EL in VAT numbers; Monaco is inside French VAT.
-_VAT_PREFIX: Final = {"GR": "EL", "MC": "FR"}
+# Greece writes EL in VAT numbers; Monaco, Guadeloupe, Martinique and Réunion are inside French VAT (CGI art. 294).
+_VAT_PREFIX: Final = {"GR": "EL", "MC": "FR", "GP": "FR", "MQ": "FR", "RE": "FR"}
+# Where INSEE's register of businesses holds: every business there has a SIREN (code de commerce art. R123-220;
+# Mayotte since 2011). New Caledonia, French Polynesia and Wallis-et-Futuna keep registers of their own.
+_SIREN_REQUIRED: Final = frozenset({"FR", "GP", "MQ", "GF", "RE", "YT"})
+# Collectivities whose businesses are in the same register, beside numbers of their own.
+_SIREN_ALLOWED: Final = _SIREN_REQUIRED | {"BL", "MF", "PM"}
+
+
+_NOT_A_SIREN: Final = "This is not a SIREN: 9 digits, of which the last checks the others."
 
 
 def is_valid_siren(text: str) -> bool:
@@ -70,7 +78,7 @@ def french_vat_key(siren: str) -> str:
 def is_valid_vat_id(text: str, country: str) -> bool:
     """Check a VAT number of a country, written with its prefix and no spaces; a French one by its key too."""
     prefix = _VAT_PREFIX.get(country, country)
-    if country not in EU and country not in _VAT_PREFIX:
+    if country not in MEMBER_STATES and country not in _VAT_PREFIX:
         return _FOREIGN.fullmatch(text) is not None
     number = text.removeprefix(prefix)
     if number == text or re.fullmatch(_FORMATS[prefix], number) is None:
@@ -78,7 +86,7 @@ def is_valid_vat_id(text: str, country: str) -> bool:
     if prefix != "FR":
         return True
     key, siren = number[:2], number[2:]
-    if country == "FR" and not is_valid_siren(siren):
+    if country in _SIREN_REQUIRED and not is_valid_siren(siren):
         return False
     # A key with a letter follows another, unpublished rule: its form is all that can be checked.
     return not key.isdigit() or key == french_vat_key(siren)
@@ -87,8 +95,8 @@ def is_valid_vat_id(text: str, country: str) -> bool:
 def check_billing_party(party: BillingParty) -> None:
     """Refuse a party that could not be invoiced; InvalidInput names every field that is wrong.
 
-    Only businesses are served (french-law.md §0 row 5): a French one shows its SIREN, any other its VAT number
-    (inside the Union) or its business number (outside).
+    Only businesses are served (selling to consumers needs a certified cash register system, CGI art. 286 I 3° bis):
+    a French one shows its SIREN, any other its VAT number (inside the Union) or its business number (outside).
     """
     problems = [*_country_problems(party), *_siren_problems(party), *_vat_problems(party)]
     if problems:
@@ -101,12 +109,14 @@ def _country_problems(party: BillingParty) -> list[FieldProblem]:
         try:
             Country(code)
         except ValueError:
-            problems.append(FieldProblem(field, f"'{code}' is not a country code (ISO 3166-1 alpha-2)."))
+            problems.append(
+                FieldProblem(field, f"'{code}' is not a country code of ISO 3166-1 alpha-2 (as FR or DE).")
+            )
     return problems
 
 
 def _siren_problems(party: BillingParty) -> list[FieldProblem]:
-    if party.country == "FR":
+    if party.country in _SIREN_REQUIRED:
         if party.siren is None:
             return [
                 FieldProblem(
@@ -115,18 +125,21 @@ def _siren_problems(party: BillingParty) -> list[FieldProblem]:
                 )
             ]
         if not is_valid_siren(party.siren):
-            return [
-                FieldProblem("siren", "This is not a SIREN: 9 digits, of which the last checks the others.")
-            ]
+            return [FieldProblem("siren", _NOT_A_SIREN)]
     elif party.siren is not None:
-        return [FieldProblem("siren", "Only a company in France has a SIREN; leave it out.")]
+        if party.country not in _SIREN_ALLOWED:
+            return [FieldProblem("siren", "Only a company in France has a SIREN; leave it out.")]
+        if not is_valid_siren(party.siren):
+            return [FieldProblem("siren", _NOT_A_SIREN)]
     return []
 
 
 def _vat_problems(party: BillingParty) -> list[FieldProblem]:
     if party.vat_id is None:
-        if party.country == "FR":
+        if party.siren is not None and party.country in _SIREN_ALLOWED:
             return []
+        if party.country in _SIREN_REQUIRED:
+            return []  # the missing SIREN is named already
         return [
             FieldProblem(
                 "vat_id",
@@ -135,6 +148,6 @@ def _vat_problems(party: BillingParty) -> list[FieldProblem]:
         ]
     if not is_valid_vat_id(party.vat_id, party.country):
         return [FieldProblem("vat_id", f"This is not a VAT number of {party.country}.")]
-    if party.country == "FR" and party.siren is not None and not party.vat_id.endswith(party.siren):
+    if party.vat_id.startswith("FR") and party.siren is not None and not party.vat_id.endswith(party.siren):
         return [FieldProblem("vat_id", "The VAT number belongs to another SIREN.")]
     return []

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from controlplane.kernel.jurisdiction import EU
+from controlplane.kernel.jurisdiction import UNION
 
 RESIDENCY_LABEL = "rempart.eu/data-residency"
 COUNTRY_LABEL = "rempart.eu/country"
 
 
 def require_eu(country: str) -> str:
-    """Return the country's code. Errors: ValueError if it is no member state of the European Union."""
-    if country not in EU:
-        raise ValueError(
-            f"'{country[:20]}' is no member state of the European Union (ISO 3166-1, upper case)"
-        )
+    """Return the country's code. Errors: ValueError if it lies outside the European Union."""
+    if country not in UNION:
+        raise ValueError(f"'{country[:20]}' is no territory of the European Union (ISO 3166-1, upper case)")
     return country
 
 

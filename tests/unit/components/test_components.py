@@ -12,7 +12,7 @@ import pytest
 from pulumi.runtime import Mocks, set_mocks
 from pulumi.runtime import test as under_mocks
 
-from controlplane.kernel.jurisdiction import EU
+from controlplane.kernel.jurisdiction import UNION
 from infra.components.components import Installation
 from tests.unit.components.plans import plan
 
@@ -87,7 +87,7 @@ def test_every_namespace_says_that_data_stays_in_the_union(asked: Recorder) -> N
     }  # fmt: skip
     for labels in found.values():
         assert labels["rempart.eu/data-residency"] == "eu"
-        assert labels["rempart.eu/country"].upper() in EU
+        assert labels["rempart.eu/country"].upper() in UNION
         assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
     assert found["rempart", "lulea"]["rempart.eu/country"] == "se"
     homes = {each["namespace"] for each in asked.of(CHART).values()}

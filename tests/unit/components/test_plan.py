@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from controlplane.kernel.jurisdiction import EU
+from controlplane.kernel.jurisdiction import UNION
 from infra.components.plan import Plan, PlanRefused, read_plan
 from infra.components.residency_rules import require_eu, residency_labels
 from infra.components.values_rules import controlplane_values, gateway_values, operators_values
@@ -42,7 +42,7 @@ def test_a_secrets_value_where_its_name_belongs_is_refused_and_not_repeated(tmp_
     assert "hunter2" not in str(direct.value)
 
 
-@pytest.mark.parametrize("country", ["US", "GB", "CH", "fr", "", "EU"])
+@pytest.mark.parametrize("country", ["US", "GB", "CH", "fr", "", "EU", "NC", "GL"])
 def test_no_part_may_stand_outside_the_union(country: str) -> None:
     content = document()
     content["cells"][1]["country"] = country
@@ -51,11 +51,11 @@ def test_no_part_may_stand_outside_the_union(country: str) -> None:
 
 
 @given(st.text(max_size=4))
-def test_residency_is_said_of_member_states_only(text: str) -> None:
-    if text in EU:
+def test_residency_is_said_of_territories_of_the_union_only(text: str) -> None:
+    if text in UNION:
         assert residency_labels(text)["rempart.eu/country"] == text.lower()
     else:
-        with pytest.raises(ValueError, match="member state"):
+        with pytest.raises(ValueError, match="no territory"):
             require_eu(text)
 
 

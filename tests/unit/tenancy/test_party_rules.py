@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from controlplane.kernel.country_names import COUNTRY_NAMES
 from controlplane.kernel.errors import InvalidInput
-from controlplane.kernel.jurisdiction import EU
+from controlplane.kernel.jurisdiction import MEMBER_STATES
 from controlplane.tenancy.domain import Address, BillingParty
 from controlplane.tenancy.party_rules import (
     check_billing_party,
@@ -18,6 +19,15 @@ from controlplane.tenancy.party_rules import (
     is_valid_vat_id,
 )
 
+SIREN_TERRITORIES = {"FR", "GP", "MQ", "GF", "RE", "YT"}
+VAT_IDS = {
+    "AT": "ATU13585627", "BE": "BE0428759497", "BG": "BG175074752", "CY": "CY10259033P", "CZ": "CZ25123891",
+    "DE": "DE136695976", "DK": "DK13585628", "EE": "EE100931558", "GR": "EL094259216", "ES": "ESB58378431",
+    "FI": "FI20774740", "HR": "HR33392005961", "HU": "HU12892312", "IE": "IE6433435F", "IT": "IT00743110157",
+    "LT": "LT119511515", "LU": "LU15027442", "LV": "LV40003521600", "MT": "MT11679112", "NL": "NL004495445B01",
+    "PL": "PL8567346215", "PT": "PT501964843", "RO": "RO18547290", "SE": "SE556188840401", "SI": "SI50223054",
+    "SK": "SK2022749619", "MC": "FRK7399859412",
+}  # fmt: skip
 ADDRESS = Address("1 rue du Test", "", "91120", "Palaiseau", "FR")
 PARTY = BillingParty("Acme SAS", "FR", "732829320", "FR44732829320", ADDRESS)
 
@@ -79,7 +89,7 @@ class TestVatId:
     def test_another_form_or_another_country_is_refused(self, text: str, country: str) -> None:
         assert not is_valid_vat_id(text, country)
 
-    @pytest.mark.parametrize("country", sorted(EU))
+    @pytest.mark.parametrize("country", sorted(MEMBER_STATES))
     def test_every_country_of_the_union_has_a_rule(self, country: str) -> None:
         assert not is_valid_vat_id("", country)
         assert not is_valid_vat_id("XX123456789", country)
@@ -100,6 +110,33 @@ class TestBillingParty:
         check_billing_party(german)
         assert fields_refused(replace(german, vat_id=None)) == ["vat_id"]
         assert fields_refused(replace(german, siren="732829320")) == ["siren"]
+
+    @pytest.mark.case("M13")
+    @pytest.mark.parametrize("country", sorted(COUNTRY_NAMES))
+    def test_a_business_of_every_country_can_be_invoiced(self, country: str) -> None:
+        siren = "732829320" if country in SIREN_TERRITORIES else None
+        vat_id = None if siren else VAT_IDS.get(country, "1234567001")
+        party = BillingParty("Acme", country, siren, vat_id, replace(ADDRESS, country=country))
+        check_billing_party(party)
+        with_nothing = fields_refused(replace(party, siren=None, vat_id=None))
+        assert with_nothing == ["siren" if siren else "vat_id"]
+
+    @pytest.mark.case("M13")
+    @pytest.mark.parametrize("country", ["BL", "MF", "PM"])
+    def test_an_overseas_collectivity_has_either_number(self, country: str) -> None:
+        party = BillingParty("Acme", country, None, "1234567", replace(ADDRESS, country=country))
+        check_billing_party(party)
+        check_billing_party(replace(party, siren="732829320", vat_id=None))
+        assert fields_refused(replace(party, siren="732829321", vat_id=None))[0] == "siren"
+
+    @pytest.mark.case("M13")
+    @pytest.mark.parametrize("country", ["GP", "MQ", "RE"])
+    def test_vat_number_in_an_overseas_department_is_french(self, country: str) -> None:
+        party = replace(PARTY, country=country, address=replace(ADDRESS, country=country))
+        check_billing_party(party)
+        assert fields_refused(replace(party, vat_id="FR45732829320")) == ["vat_id"]
+        assert fields_refused(replace(party, vat_id="1234567")) == ["vat_id"]
+        assert fields_refused(replace(party, siren="552081317")) == ["vat_id"]
 
     def test_all_wrong_fields_are_named_at_once(self) -> None:
         wrong = BillingParty("X", "XX", "1", None, replace(ADDRESS, country="YY"))
