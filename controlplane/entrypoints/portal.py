@@ -8,6 +8,9 @@ from controlplane.plumbing.logging import configure
 from controlplane.plumbing.settings import load_settings
 from controlplane.portal.app import create_app
 
+# Pages come within this; who still reads an answer of the playground, or does not read at all, is cut off.
+SHUTDOWN_SECONDS = 5
+
 
 def main() -> None:
     settings = load_settings()
@@ -19,7 +22,7 @@ def main() -> None:
         log_config=None,
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=10,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
 
 

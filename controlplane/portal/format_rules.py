@@ -7,7 +7,7 @@ before `;`, `!` and `?`, no-break space before `:` and inside « »).
 from __future__ import annotations
 
 import re
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 
 from babel import Locale
@@ -104,6 +104,12 @@ def ago(value: str | None, now: datetime, language: str) -> str:
     if not value:
         return MISSING
     return format_timedelta(parse(value) - now, add_direction=True, locale=_region(language))
+
+
+def duration(seconds: int, language: str) -> str:
+    """A length of time in words, rounded up: who waits that long does not come too early."""
+    shown = timedelta(seconds=seconds if seconds < 60 else -(-seconds // 60) * 60)
+    return format_timedelta(shown, threshold=1.5, locale=_region(language))
 
 
 def country(code: str | None, language: str) -> str:

@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 
-import structlog
 from fastapi import APIRouter
-from fastapi.responses import StreamingResponse
+from fastapi.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from controlplane.portal.admission import leave_place
 from controlplane.portal.format_rules import number
 from controlplane.portal.i18n import N_
 from controlplane.portal.labels import PROBLEMS
+from controlplane.portal.leaving import ClosingStream, Left, while_present
 from controlplane.portal.placement_rules import read_residency
 from controlplane.portal.web import SignedIn, TenantDep
 from controlplane.sdk import ApiError, ConnectionLost
+from controlplane.sdk.inference import ChatAnswer
 
-log = structlog.get_logger()
 router = APIRouter()
 SERVICES_SHOWN = 100
 TOKENS_DEFAULT = 128
 TOKENS_MAX = 1024
 PROMPT_LENGTH_MAX = 20_000
+_BUSY = N_("Too many answers are being made at the same time. Wait until one is finished, then ask again.")
 _SILENT = N_("The gateway does not answer. A sleeping service may need longer to wake: try again.")
 
 
@@ -40,34 +43,45 @@ def show_playground(visit: TenantDep, service_id: str) -> Response:
 
 
 @router.post("/services/{service_id}/playground")
-def ask(visit: TenantDep, service_id: str) -> Response:
+async def ask(visit: TenantDep, service_id: str) -> Response:
     """Ask and show the whole answer: what a browser without script gets."""
-    service = visit.api.services.get(service_id)
+    service = await run_in_threadpool(visit.api.services.get, service_id)
     prompt, tokens = visit.field("prompt"), visit.field("max_tokens")
+    filled: dict[str, Any] = {"prompt": prompt, "tokens": tokens}
     errors = _check(prompt, tokens)
     if errors:
-        return _page(visit, service, prompt=prompt, tokens=tokens, errors=errors, status=422)
+        return _page(visit, service, **filled, errors=errors, status=422)
+    body = await run_in_threadpool(_body, visit, service, prompt, int(tokens))
+    leave_place(visit.request)
     began = time.monotonic()
     try:
-        with visit.portal.gateway(visit.who.key) as gateway:
-            answer = gateway.chat(_body(visit, service, prompt, int(tokens)), host=service["host"])
+        with visit.portal.answers.hold(visit.who.key_id) as is_held:
+            if not is_held:
+                return _page(visit, service, **filled, refused=visit.translate(_BUSY), status=429)
+            answer = await while_present(visit.request, _chat(visit, body, service["host"]))
+        text = str(answer.body["choices"][0]["message"].get("content") or "")
+    except Left:
+        return Response(status_code=499)
     except ApiError as refused:
         return _page(
-            visit, service, prompt=prompt, tokens=tokens, refused=_sentence(visit, refused), said=refused.message,
+            visit, service, **filled, refused=_sentence(visit, refused), said=refused.message,
             status=502 if refused.status >= 500 else refused.status,
         )  # fmt: skip
-    except ConnectionLost:
-        return _page(
-            visit, service, prompt=prompt, tokens=tokens, refused=visit.translate(_SILENT), status=502
-        )
+    except (ConnectionLost, LookupError, TypeError, AttributeError):
+        return _page(visit, service, **filled, refused=visit.translate(_SILENT), status=502)
     found = {
-        "text": str(answer.body["choices"][0]["message"].get("content") or ""),
+        "text": text,
         "usage": answer.body.get("usage") or {},
         **read_residency(answer.residency),
         "request_id": answer.request_id,
         "milliseconds": round((time.monotonic() - began) * 1000),
     }
-    return _page(visit, service, prompt=prompt, tokens=tokens, answer=found)
+    return _page(visit, service, **filled, answer=found)
+
+
+async def _chat(visit: SignedIn, body: dict[str, Any], host: str) -> ChatAnswer:
+    async with visit.portal.gateway(visit.who.key) as gateway:
+        return await gateway.chat(body, host=host)
 
 
 @router.post("/services/{service_id}/playground/stream")
@@ -77,34 +91,47 @@ def ask_streaming(visit: TenantDep, service_id: str) -> Response:
     prompt, tokens = visit.field("prompt"), visit.field("max_tokens")
     if _check(prompt, tokens):
         return Response(status_code=422)
-    return StreamingResponse(
-        _stream(visit, service, prompt, int(tokens)),
+    body = {**_body(visit, service, prompt, int(tokens)), "stream_options": {"include_usage": True}}
+    return ClosingStream(
+        _stream(visit, body, service["host"]),
         media_type="application/x-ndjson",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
 
 
-def _stream(visit: SignedIn, service: dict[str, Any], prompt: str, tokens: int) -> Iterator[bytes]:
+async def _stream(visit: SignedIn, body: dict[str, Any], host: str) -> AsyncGenerator[bytes]:
     began = time.monotonic()
-    body = {**_body(visit, service, prompt, tokens), "stream_options": {"include_usage": True}}
-    try:
-        with (
-            visit.portal.gateway(visit.who.key) as gateway,
-            gateway.stream(body, host=service["host"]) as answer,
-        ):
-            yield _line(**read_residency(answer.residency), request_id=answer.request_id)
-            for chunk in answer.chunks:
-                for choice in chunk.get("choices") or []:
-                    if piece := choice.get("delta", {}).get("content"):
-                        yield _line(piece=piece)
-                if chunk.get("usage"):
-                    yield _line(usage=chunk["usage"])
-        took = round((time.monotonic() - began) * 1000)
-        yield _line(milliseconds=number(took, visit.language))
-    except ApiError as refused:
-        yield _line(error=_sentence(visit, refused), said=refused.message)
-    except ConnectionLost:
-        yield _line(error=visit.translate(_SILENT), said="")
+    with visit.portal.answers.hold(visit.who.key_id) as is_held:
+        if not is_held:
+            yield _line(error=visit.translate(_BUSY), said="")
+            return
+        try:
+            async with (
+                visit.portal.gateway(visit.who.key) as gateway,
+                gateway.stream(body, host=host) as answer,
+            ):
+                yield _line(**read_residency(answer.residency), request_id=answer.request_id)
+                async with aclosing(answer.chunks) as chunks:
+                    async for chunk in chunks:
+                        for line in _tell(chunk):
+                            yield line
+            took = round((time.monotonic() - began) * 1000)
+            yield _line(milliseconds=number(took, visit.language))
+        except ApiError as refused:
+            yield _line(error=_sentence(visit, refused), said=refused.message)
+        except ConnectionLost:
+            yield _line(error=visit.translate(_SILENT), said="")
+
+
+def _tell(chunk: dict[str, Any]) -> list[bytes]:
+    """The lines for one of the engine's events; it may hold a piece, the usage, both or neither."""
+    lines = []
+    for choice in chunk.get("choices") or []:
+        if piece := (choice.get("delta") or {}).get("content"):
+            lines.append(_line(piece=piece))
+    if chunk.get("usage"):
+        lines.append(_line(usage=chunk["usage"]))
+    return lines
 
 
 def _line(**facts: Any) -> bytes:

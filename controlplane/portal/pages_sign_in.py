@@ -6,6 +6,7 @@ import structlog
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from controlplane.portal.format_rules import duration
 from controlplane.portal.i18n import N_
 from controlplane.portal.labels import SIGN_IN_REASONS
 from controlplane.portal.request_rules import LANGUAGES, first, safe_next
@@ -19,11 +20,12 @@ from controlplane.portal.web import (
     Visit,
     VisitDep,
 )
-from controlplane.sdk import Unauthenticated
+from controlplane.sdk import ApiError, Unauthenticated
 from controlplane.sdk.key_shape import read_key
 
 log = structlog.get_logger()
 router = APIRouter()
+_TOO_OFTEN = N_("Too many wrong keys were tried. Try again in %(wait)s.")
 
 
 @router.get("/sign-in")
@@ -49,7 +51,11 @@ def sign_in(visit: VisitDep) -> Response:
         )
     try:
         session = _open_session(visit, key)
-    except Unauthenticated:
+    except ApiError as refused:
+        if refused.status == 429:
+            return _wait_page(visit, going_to, refused.retry_after_seconds or 1)
+        if not isinstance(refused, Unauthenticated):
+            raise
         log.info("sign_in_refused")
         return _sign_in_page(
             visit,
@@ -105,11 +111,26 @@ def _open_session(visit: Visit, key: str) -> Session:
     )
 
 
-def _sign_in_page(visit: Visit, *, going_to: str, wrong: str = "", reason: str = "") -> Response:
+def _sign_in_page(
+    visit: Visit, *, going_to: str, wrong: str = "", reason: str = "", status: int = 0
+) -> Response:
     response = visit.page(
-        "sign_in.html", status=422 if wrong else 200, going_to=going_to, wrong=wrong, reason=reason
+        "sign_in.html",
+        status=status or (422 if wrong else 200),
+        going_to=going_to,
+        wrong=wrong,
+        reason=reason,
     )
     _set_cookie(response, VISITOR_COOKIE, visit.visitor)
+    return response
+
+
+def _wait_page(visit: Visit, going_to: str, seconds: int) -> Response:
+    """Say when to try again after too many wrong keys."""
+    log.info("sign_in_too_often")
+    wrong = visit.translate(_TOO_OFTEN) % {"wait": duration(seconds, visit.language)}
+    response = _sign_in_page(visit, going_to=going_to, wrong=wrong, status=429)
+    response.headers["Retry-After"] = str(seconds)
     return response
 
 

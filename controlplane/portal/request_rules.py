@@ -54,6 +54,14 @@ def safe_next(path: str | None) -> str:
     return quote(path, safe="/?&=%:@!$'()*+,;~-._")
 
 
+def own_page(address: str | None, host: str) -> str:
+    """Return the path of a page of this site that a browser names in full; `/` for any other address."""
+    parts = urlsplit(address or "")
+    if not host or parts.netloc != host:
+        return "/"
+    return safe_next(parts.path + (f"?{parts.query}" if parts.query else ""))
+
+
 def parse_form(body: bytes) -> Form:
     """Read a form's fields in their order. Errors: ValueError when it is none, or has too many fields."""
     pairs = parse_qsl(

@@ -95,6 +95,10 @@ class Sessions:
     def close(self, session_id: str) -> None:
         self._redis.delete(self._name(session_id))
 
+    def ping(self) -> None:
+        """Errors: redis.RedisError when the store does not answer."""
+        self._redis.ping()
+
     def form_token(self, visitor: str) -> str:
         """Return the token that forms shown to this visitor (a session's or sign-in page's id) carry."""
         return hmac.new(self._form_key, visitor.encode(), hashlib.sha256).hexdigest()

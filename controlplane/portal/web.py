@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar
 from urllib.parse import urlencode
 
-import httpx
 from fastapi import Depends, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.responses import Response
 
 from controlplane.kernel.clock import Clock
+from controlplane.portal.connections import BoundedConnections, SharedConnections
 from controlplane.portal.errors import ForeignForm, SignInNeeded, UnreadableForm, WrongDoor
 from controlplane.portal.labels import DONE
+from controlplane.portal.leaving import AnswerSlots
 from controlplane.portal.render import Renderer
 from controlplane.portal.request_rules import (
     Form,
@@ -24,16 +25,16 @@ from controlplane.portal.request_rules import (
     parse_form,
 )
 from controlplane.portal.sessions import Session, Sessions, new_id
-from controlplane.sdk import ApiError, Forbidden, Gateway, Rempart
+from controlplane.sdk import ApiError, AsyncGateway, Forbidden, Rempart
 from controlplane.sdk.resources import Page
 
-# A prompt fits; everything else in a form is far smaller.
-FORM_BYTES_MAX = 256 << 10
 PAGE_ITEMS = 20
 # A page is looked at by somebody who waits: the client's own patience is for programs.
 API_TIMEOUT_SECONDS = 10.0
 API_BACKOFF_SECONDS = 0.05
 API_TRIES_MAX = 2
+# A page says how long to wait; it does not wait itself.
+API_PATIENCE_SECONDS = 1.0
 SESSION_COOKIE = "__Host-rempart-session"
 VISITOR_COOKIE = "__Host-rempart-visitor"
 LANGUAGE_COOKIE = "rempart-language"
@@ -41,24 +42,6 @@ LANGUAGE_SECONDS = 365 * 86_400
 TOKEN_FIELD = "form_token"  # noqa: S105 - a field's name
 
 T = TypeVar("T")
-
-
-class SharedConnections(httpx.BaseTransport):
-    """One pool of connections for all clients: closing a client leaves it open for the next one."""
-
-    def __init__(self, inner: httpx.BaseTransport | None = None) -> None:
-        self._inner = inner or httpx.HTTPTransport(
-            limits=httpx.Limits(max_connections=100, max_keepalive_connections=40)
-        )
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        return self._inner.handle_request(request)
-
-    def close(self) -> None:
-        """A client's end is not the pool's."""
-
-    def dispose(self) -> None:
-        self._inner.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,19 +54,23 @@ class Portal:
     api_url: str
     gateway_url: str
     connections: SharedConnections
+    answers: AnswerSlots = field(default_factory=AnswerSlots)
 
     def client(self, key: str) -> Rempart:
+        """The API for one page: its connections are all pages', its waits end with it."""
         return Rempart(
             key,
             self.api_url,
             timeout_seconds=API_TIMEOUT_SECONDS,
             backoff_seconds=API_BACKOFF_SECONDS,
             tries_max=API_TRIES_MAX,
-            transport=self.connections,
+            patience_seconds=API_PATIENCE_SECONDS,
+            transport=BoundedConnections(self.connections),
         )
 
-    def gateway(self, key: str) -> Gateway:
-        return Gateway(key, self.gateway_url, transport=self.connections)
+    def gateway(self, key: str) -> AsyncGateway:
+        """The gateway for one call, on a connection of its own: it ends with the call."""
+        return AsyncGateway(key, self.gateway_url)
 
 
 class Visit:
@@ -182,16 +169,11 @@ class SignedIn(Visit):
 
 
 async def read_form(request: Request) -> Form:
-    """Read a bounded form. Errors: UnreadableForm."""
-    if request.method not in {"POST"}:
+    """Read a form, which `admission` has bounded. Errors: UnreadableForm."""
+    if request.method != "POST":
         return {}
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > FORM_BYTES_MAX:
-            raise UnreadableForm(f"a form is larger than {FORM_BYTES_MAX} bytes")
     try:
-        return parse_form(body)
+        return parse_form(await request.body())
     except ValueError as err:
         raise UnreadableForm(str(err)) from err
 

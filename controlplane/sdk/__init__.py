@@ -14,10 +14,11 @@ from controlplane.sdk.errors import (
     VersionChanged,
     WaitTimedOut,
 )
-from controlplane.sdk.inference import Gateway
+from controlplane.sdk.inference import AsyncGateway, Gateway
 
 __all__ = [
     "ApiError",
+    "AsyncGateway",
     "Conflict",
     "ConnectionLost",
     "DeploymentFailed",

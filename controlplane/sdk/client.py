@@ -14,7 +14,13 @@ from controlplane.sdk import money
 from controlplane.sdk import resources as api
 from controlplane.sdk.errors import DeploymentFailed, WaitTimedOut
 from controlplane.sdk.resources import Json
-from controlplane.sdk.transport import BACKOFF_SECONDS, TIMEOUT_SECONDS, TRIES_MAX, Transport
+from controlplane.sdk.transport import (
+    BACKOFF_SECONDS,
+    RETRY_AFTER_SECONDS_MAX,
+    TIMEOUT_SECONDS,
+    TRIES_MAX,
+    Transport,
+)
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 POLL_SECONDS = 0.5
@@ -27,7 +33,8 @@ class Rempart:
     """A session with one key.
 
     `base_url` and `key` default to REMPART_API_URL and REMPART_API_KEY. Reads are repeated when the server does not
-    answer; POSTs too, under an Idempotency-Key that the client makes when the caller gives none.
+    answer; POSTs too, under an Idempotency-Key that the client makes when the caller gives none. A server that asks
+    to wait longer than `patience_seconds` is not waited for: ApiError says how long it asked.
     """
 
     def __init__(
@@ -38,6 +45,7 @@ class Rempart:
         timeout_seconds: float = TIMEOUT_SECONDS,
         backoff_seconds: float = BACKOFF_SECONDS,
         tries_max: int = TRIES_MAX,
+        patience_seconds: float = RETRY_AFTER_SECONDS_MAX,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         sender = Transport(
@@ -46,6 +54,7 @@ class Rempart:
             timeout_seconds=timeout_seconds,
             backoff_seconds=backoff_seconds,
             tries_max=tries_max,
+            patience_seconds=patience_seconds,
             transport=transport,
         )
         self._transport = sender

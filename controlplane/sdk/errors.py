@@ -23,10 +23,14 @@ class SdkError(Exception):
 
 
 class ApiError(SdkError):
-    """The server's refusal. `code` is stable, `message` is for people, `request_id` finds it in the logs."""
+    """The server's refusal. `code` is stable, `message` is for people, `request_id` finds it in the logs.
 
-    def __init__(self, status: int, problem: dict[str, Any]) -> None:
+    `retry_after_seconds` is how long the server asks to wait; None when it does not ask.
+    """
+
+    def __init__(self, status: int, problem: dict[str, Any], retry_after_seconds: int | None = None) -> None:
         self.status = status
+        self.retry_after_seconds = retry_after_seconds
         self.code = str(problem.get("code", "unknown"))
         self.message = str(problem.get("detail") or problem.get("message") or "The server gave no reason.")
         self.request_id = str(problem.get("request_id", ""))
@@ -69,9 +73,9 @@ _BY_STATUS: dict[int, type[ApiError]] = {
 }
 
 
-def error_of(status: int, problem: dict[str, Any]) -> ApiError:
+def error_of(status: int, problem: dict[str, Any], retry_after_seconds: int | None = None) -> ApiError:
     """Return the error that stands for a refusal."""
-    return _BY_STATUS.get(status, ApiError)(status, problem)
+    return _BY_STATUS.get(status, ApiError)(status, problem, retry_after_seconds)
 
 
 class ConnectionLost(SdkError):

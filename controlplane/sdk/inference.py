@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+import ssl
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from types import TracebackType
 from typing import Any, Self
 
@@ -40,6 +42,15 @@ class ChatStream:
     residency: str
 
 
+@dataclass(frozen=True, slots=True)
+class AsyncChatStream:
+    """`chunks` are the engine's events in order, read as they come."""
+
+    chunks: AsyncGenerator[Json]
+    request_id: str
+    residency: str
+
+
 class Gateway:
     """Calls under one key. Nothing is repeated: a call that may have been served would be billed twice."""
 
@@ -51,13 +62,7 @@ class Gateway:
         timeout_seconds: float = TIMEOUT_SECONDS,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        self._http = httpx.Client(
-            base_url=base_url,
-            headers={"Authorization": f"Bearer {key}", "User-Agent": "rempart-sdk"},
-            timeout=httpx.Timeout(timeout_seconds, connect=CONNECT_SECONDS),
-            transport=transport,
-            verify=not base_url.startswith("http://"),
-        )
+        self._http = httpx.Client(transport=transport, **_settings(key, base_url, timeout_seconds))
 
     def __enter__(self) -> Self:
         return self
@@ -78,10 +83,8 @@ class Gateway:
         try:
             reply = self._http.post(_PATH, json=body, headers=_host(host))
         except httpx.TransportError as err:
-            raise ConnectionLost(f"{self._http.base_url} does not answer: {err}") from err
-        if not reply.is_success:
-            raise _refusal(reply)
-        return ChatAnswer(reply.json(), *_proofs(reply))
+            raise _silence(self._http.base_url, err) from err
+        return _answer(reply)
 
     @contextmanager
     def stream(self, body: Json, *, host: str | None = None) -> Iterator[ChatStream]:
@@ -95,7 +98,94 @@ class Gateway:
                     raise _refusal(reply)
                 yield ChatStream(_chunks(reply), *_proofs(reply))
         except httpx.TransportError as err:
-            raise ConnectionLost(f"{self._http.base_url} does not answer: {err}") from err
+            raise _silence(self._http.base_url, err) from err
+
+
+class AsyncGateway:
+    """The same calls for a program with an event loop, on connections of this object alone.
+
+    A call whose task is cancelled, or whose stream is left, frees its connection before the leaving is done: the
+    gateway then sees that nobody reads, and stops the engine's work.
+    """
+
+    def __init__(
+        self,
+        key: str,
+        base_url: str,
+        *,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._http = httpx.AsyncClient(transport=transport, **_settings(key, base_url, timeout_seconds))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    async def chat(self, body: Json, *, host: str | None = None) -> ChatAnswer:
+        """Return a whole answer. Errors: as `Gateway.chat`."""
+        try:
+            reply = await self._http.post(_PATH, json=body, headers=_host(host))
+        except httpx.TransportError as err:
+            raise _silence(self._http.base_url, err) from err
+        return _answer(reply)
+
+    @asynccontextmanager
+    async def stream(self, body: Json, *, host: str | None = None) -> AsyncIterator[AsyncChatStream]:
+        """Open an answer that comes in pieces. Errors: as `Gateway.stream`."""
+        try:
+            async with self._http.stream(
+                "POST", _PATH, json={**body, "stream": True}, headers=_host(host)
+            ) as reply:
+                if not reply.is_success:
+                    await reply.aread()
+                    raise _refusal(reply)
+                yield AsyncChatStream(_async_chunks(reply), *_proofs(reply))
+        except httpx.TransportError as err:
+            raise _silence(self._http.base_url, err) from err
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    # Reading the certificate store takes longer than a call: once a process.
+    return httpx.create_ssl_context()
+
+
+def _settings(key: str, base_url: str, timeout_seconds: float) -> dict[str, Any]:
+    return {
+        "base_url": base_url,
+        "headers": {"Authorization": f"Bearer {key}", "User-Agent": "rempart-sdk"},
+        "timeout": httpx.Timeout(timeout_seconds, connect=CONNECT_SECONDS),
+        "verify": False if base_url.startswith("http://") else _tls(),
+    }
+
+
+def _silence(base_url: httpx.URL, error: Exception) -> ConnectionLost:
+    return ConnectionLost(f"{base_url} does not answer: {error}")
+
+
+def _answer(reply: httpx.Response) -> ChatAnswer:
+    if not reply.is_success:
+        raise _refusal(reply)
+    return ChatAnswer(_event(reply.text), *_proofs(reply))
+
+
+def _event(text: str) -> Json:
+    """Errors: ConnectionLost for what is no JSON object: something else than a gateway answered."""
+    try:
+        found = json.loads(text)
+    except ValueError as err:
+        raise ConnectionLost("The gateway's answer cannot be read.") from err
+    if not isinstance(found, dict):
+        raise ConnectionLost("The gateway's answer cannot be read.")
+    return found
 
 
 def _host(host: str | None) -> dict[str, str]:
@@ -108,8 +198,18 @@ def _proofs(reply: httpx.Response) -> tuple[str, str]:
 
 def _chunks(reply: httpx.Response) -> Iterator[Json]:
     for line in reply.iter_lines():
-        if line.startswith(_EVENT) and line.removeprefix(_EVENT).strip() != _END:
-            yield dict(json.loads(line.removeprefix(_EVENT)))
+        if _holds_event(line):
+            yield _event(line.removeprefix(_EVENT))
+
+
+async def _async_chunks(reply: httpx.Response) -> AsyncGenerator[Json]:
+    async for line in reply.aiter_lines():
+        if _holds_event(line):
+            yield _event(line.removeprefix(_EVENT))
+
+
+def _holds_event(line: str) -> bool:
+    return line.startswith(_EVENT) and line.removeprefix(_EVENT).strip() != _END
 
 
 def _refusal(reply: httpx.Response) -> ApiError:

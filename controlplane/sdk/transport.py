@@ -40,6 +40,7 @@ class Transport:
         timeout_seconds: float = TIMEOUT_SECONDS,
         backoff_seconds: float = BACKOFF_SECONDS,
         tries_max: int = TRIES_MAX,
+        patience_seconds: float = RETRY_AFTER_SECONDS_MAX,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         headers = {"User-Agent": "rempart-sdk"}
@@ -47,6 +48,7 @@ class Transport:
             headers["Authorization"] = f"Bearer {key}"
         self._backoff_seconds = backoff_seconds
         self._tries_max = tries_max
+        self._patience_seconds = patience_seconds
         self._http = httpx.Client(
             base_url=base_url,
             headers=headers,
@@ -76,7 +78,7 @@ class Transport:
         response = self._send(method, path, json=json, params=given, headers=sent)
         if response.is_success:
             return response
-        raise error_of(response.status_code, _read_problem(response))
+        raise error_of(response.status_code, _read_problem(response), _retry_after(response))
 
     def _send(self, method: str, path: str, **request: Any) -> httpx.Response:
         for attempt in range(1, self._tries_max + 1):
@@ -90,7 +92,11 @@ class Transport:
             else:
                 if attempt == self._tries_max or not _is_retryable(method, response):
                     return response
-                pause = max(pause, _retry_after(response))
+                asked = _retry_after(response) or 0
+                if asked > self._patience_seconds:
+                    # Asking sooner is in vain; waiting so long is for the caller to decide.
+                    return response
+                pause = max(pause, asked)
             time.sleep(pause)
         raise AssertionError("the loop above returns or raises")
 
@@ -103,9 +109,9 @@ def _is_retryable(method: str, response: httpx.Response) -> bool:
     return response.status_code == 409 and _read_problem(response).get("code") == "idempotency_in_flight"
 
 
-def _retry_after(response: httpx.Response) -> float:
+def _retry_after(response: httpx.Response) -> int | None:
     text = response.headers.get("Retry-After", "")
-    return min(float(text), RETRY_AFTER_SECONDS_MAX) if text.isdigit() else 0.0
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 9 else None
 
 
 def _read_problem(response: httpx.Response) -> dict[str, Any]:

@@ -34,6 +34,7 @@ api:
   secrets: [REMPART_DATABASE_URL, REMPART_SYSTEM_DATABASE_URL, REDIS_URL, REMPART_KEY_PEPPER]
   cluster: true
   port: 8080
+  live: /healthz
   ready: /readyz
   # Five seconds until no door sends calls here, 25 for those that run.
   stopSeconds: 40
@@ -59,7 +60,8 @@ portal:
   secrets: [REDIS_URL, REMPART_KEY_PEPPER]
   cluster: false
   port: 8084
-  ready: /healthz
+  live: /livez
+  ready: /readyz
   stopSeconds: 30
 {{- end }}
 {{- end -}}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from datetime import timedelta
+from urllib.parse import quote
 
 import pytest
 import redis
@@ -218,7 +219,23 @@ def test_an_unreachable_api_gives_a_readable_page(world: World, language: str) -
 
 
 def test_htmx_is_sent_to_sign_in_by_the_browser(world: World) -> None:
+    page = f"/services/{world.service['id']}"
     with world.visitor() as visitor:
-        answer = visitor.http.get(f"/services/{world.service['id']}/live", headers={"HX-Request": "true"})
+        shown = {"HX-Request": "true", "HX-Current-URL": f"{HOME}{page}"}
+        answer = visitor.http.get(f"{page}/live", headers=shown)
         assert answer.status_code == 401
-        assert answer.headers["hx-redirect"] == "/sign-in"
+        assert answer.headers["hx-redirect"] == f"/sign-in?next={quote(page, safe='')}"
+
+
+def test_an_ended_session_leads_back_to_where_the_person_was(world: World) -> None:
+    page = f"/services/{world.service['id']}"
+    back = f"/sign-in?next={quote(page, safe='')}&reason=ended"
+    with world.visitor() as visitor:
+        visitor.http.cookies.set(SESSION_COOKIE, "gone", domain="portal.test")
+        assert visitor.http.get(page).headers["location"] == back
+        visitor.http.cookies.set(SESSION_COOKIE, "gone", domain="portal.test")
+        sent = visitor.http.post(f"{page}/pause", headers={"Referer": f"{HOME}{page}"})
+        assert sent.headers["location"] == back
+        visitor.http.cookies.set(SESSION_COOKIE, "gone", domain="portal.test")
+        foreign = visitor.http.post(f"{page}/pause", headers={"Referer": "https://evil.example/x"})
+        assert foreign.headers["location"] == "/sign-in?next=%2F&reason=ended"

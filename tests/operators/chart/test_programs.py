@@ -163,7 +163,7 @@ def test_every_program_runs_on_what_its_pod_gives_it(
     assert [pods["seed"].run().split()[-2:] for _ in range(2)] == [["registered", "now."], ["is", "known."]]
     signs = {
         "api": answers(port, "/healthz", "/readyz"),
-        "portal": answers(portal_port, "/healthz"),
+        "portal": answers(portal_port, "/livez", "/readyz"),
         "worker": probes.is_connected,
         "beat": probes.says("beat_started"),
         "relay": probes.says("relay_listening"),

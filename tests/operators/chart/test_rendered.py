@@ -283,6 +283,15 @@ class TestControlPlane:
         assert probed == {"/healthz", "/readyz"}
         assert probed <= paths
 
+    def test_the_portals_probes_ask_what_people_need(self, helm: Helm) -> None:
+        pod = workloads(helm.objects("controlplane", REQUIRED["controlplane"]))["portal"]
+        container = containers_of(pod)[0]
+        asked = {
+            kind: container[f"{kind}Probe"]["httpGet"]["path"]
+            for kind in ("startup", "liveness", "readiness")
+        }
+        assert asked == {"startup": "/livez", "liveness": "/livez", "readiness": "/readyz"}
+
     def test_a_cell_elsewhere_is_reached_by_its_kubeconfig_and_no_account(self, helm: Helm) -> None:
         rendered = helm.objects("controlplane", FULL["controlplane"])
         assert not of_kind(rendered, "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")

@@ -11,6 +11,7 @@ from controlplane.portal.request_rules import (
     choose_language,
     first,
     is_own_request,
+    own_page,
     parse_form,
     safe_next,
 )
@@ -96,3 +97,20 @@ def test_forms_are_read_in_their_order() -> None:
 def test_what_is_no_form_is_refused(body: bytes) -> None:
     with pytest.raises(ValueError):
         parse_form(body)
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("https://portal.example/services/svc_1?cursor=a", "/services/svc_1?cursor=a"),
+        ("https://portal.example", "/"),
+        ("https://evil.example/services", "/"),
+        ("https://portal.example.evil.example/services", "/"),
+        ("https://portal.example//evil.example/", "/"),
+        ("/services", "/"),
+        ("", "/"),
+        (None, "/"),
+    ],
+)
+def test_only_a_page_of_this_site_is_led_back_to(address: str | None, expected: str) -> None:
+    assert own_page(address, HOST) == expected
