@@ -8,6 +8,7 @@ import typer
 
 from controlplane.cli import (
     admin_billing,
+    admin_deliveries,
     admin_law,
     admin_ledger,
     admin_payments,
@@ -40,6 +41,11 @@ app.add_typer(admin_prices.prices, name="prices", help="For how much it is sold.
 app.add_typer(admin_prices.plans, name="plans", help="Plans, and who has which.")
 app.add_typer(admin_prices.grants, name="credits", help="Credit that was given.")
 app.add_typer(admin_usage.usage, name="usage", help="What organizations use.")
+app.add_typer(
+    admin_deliveries.deliveries,
+    name="deliveries",
+    help="Background work that failed for good, and sending it again.",
+)
 app.add_typer(clock, name="clock", help="The clock of a local installation.")
 app.add_typer(
     audit.make_app(lambda client: client.platform_audit_events),

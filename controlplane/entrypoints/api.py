@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import cache
 from typing import Any
@@ -28,10 +28,11 @@ from controlplane.kernel.errors import (
     Unauthenticated,
     Unavailable,
 )
-from controlplane.kernel.ids import RequestId
 from controlplane.plumbing.cluster import Clusters
 from controlplane.plumbing.database import Database
 from controlplane.plumbing.logging import configure
+from controlplane.plumbing.metrics import serve_metrics
+from controlplane.plumbing.request_log import RequestLog
 from controlplane.plumbing.settings import Settings, load_settings
 from controlplane.plumbing.web import ERRORS, outage_of, outage_response, problem_response
 
@@ -132,7 +133,8 @@ def create_app(settings: Settings, database: Database | None = None) -> FastAPI:
     app.state.recent_uses = identity.RecentUses()
     app.state.clusters = Clusters(settings.kubeconfig)
     app.add_middleware(BodyLimit)
-    app.middleware("http")(_identify)
+    # Outermost: what it wraps is answered, written and counted, whatever becomes of it.
+    app.add_middleware(RequestLog, program="api", answer_error=_answer_surprise)
     for error_type, handler in _HANDLERS.items():
         app.add_exception_handler(error_type, handler)
     app.router.routes.extend(_operations())
@@ -166,35 +168,31 @@ def _add_health(app: FastAPI, database: Database) -> None:
         return {"status": "ready"}
 
 
-async def _identify(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-    """Give each request an id, in the logs and in the answer, and turn a surprise into a problem document."""
-    request_id = str(RequestId.new())
-    request.state.request_id = request_id
-    structlog.contextvars.bind_contextvars(request_id=request_id)
-    try:
-        response = await call_next(request)
-    except RempartError as error:
-        response = problem_response(error, request_id)
-    except Exception as error:
-        outage = outage_of(error)
-        if outage is None:
-            log.exception("request_failed", method=request.method, path=request.url.path)
-            response = problem_response(RempartError(SURPRISE), request_id)
-        else:
-            reason = type(error).__name__
-            log.warning("database_unavailable", method=request.method, path=request.url.path, reason=reason)
-            response = outage_response(outage, request_id)
-    finally:
-        structlog.contextvars.unbind_contextvars("request_id")
-    response.headers["X-Request-Id"] = request_id
-    response.headers["Cache-Control"] = "no-store"
-    return response
+def _answer_surprise(request: Request, error: Exception) -> Response:
+    """Turn what no handler caught into a problem document."""
+    request_id = request.state.request_id
+    if isinstance(error, RempartError):
+        return _problem(request, error)
+    outage = outage_of(error)
+    if outage is None:
+        log.error("request_failed", method=request.method, path=request.url.path, exc_info=error)
+        return _problem(request, RempartError(SURPRISE))
+    reason = type(error).__name__
+    log.warning("database_unavailable", method=request.method, path=request.url.path, reason=reason)
+    request.state.problem_code = outage.code
+    return outage_response(outage, request_id)
+
+
+def _problem(request: Request, error: RempartError, headers: Mapping[str, str] | None = None) -> Response:
+    """A problem document whose code the request's line shows, too."""
+    request.state.problem_code = error.code
+    return problem_response(error, request.state.request_id, headers)
 
 
 async def _on_rempart_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RempartError)
     headers = {"WWW-Authenticate": "Bearer"} if isinstance(error, Unauthenticated) else None
-    return problem_response(error, request.state.request_id, headers)
+    return _problem(request, error, headers)
 
 
 async def _on_bad_shape(request: Request, error: Exception) -> Response:
@@ -222,7 +220,7 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
         known = InvalidInput("The body is not valid JSON.")
     else:
         known = Unavailable(str(error.detail))
-    return problem_response(known, request.state.request_id, dict(error.headers or {}))
+    return _problem(request, known, dict(error.headers or {}))
 
 
 _HANDLERS: dict[Any, Callable[[Request, Exception], Awaitable[Response]]] = {
@@ -235,6 +233,7 @@ _HANDLERS: dict[Any, Callable[[Request, Exception], Awaitable[Response]]] = {
 def main() -> None:
     settings = load_settings()
     configure("api", settings.log_level)
+    serve_metrics(settings.metrics_port, settings.metrics_host)
     uvicorn.run(
         create_app(settings),
         host=settings.api_host,

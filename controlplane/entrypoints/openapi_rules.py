@@ -71,6 +71,7 @@ TAGS: Final[tuple[tuple[str, str], ...]] = (
     ("admin: invoices", "For the platform operator: closing months, issuing, holding and crediting."),
     ("admin: payments", "For the platform operator: what the bank says."),
     ("admin: ledger", "For the platform operator: the books and the FEC."),
+    ("admin: deliveries", "For the platform operator: work in the background that failed for good."),
     ("clock", "For the platform operator: the clock of a local installation."),
 )
 

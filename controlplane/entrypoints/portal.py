@@ -5,6 +5,7 @@ from __future__ import annotations
 import uvicorn
 
 from controlplane.plumbing.logging import configure
+from controlplane.plumbing.metrics import serve_metrics
 from controlplane.plumbing.settings import load_settings
 from controlplane.portal.app import create_app
 
@@ -15,6 +16,7 @@ SHUTDOWN_SECONDS = 5
 def main() -> None:
     settings = load_settings()
     configure("portal", settings.log_level)
+    serve_metrics(settings.metrics_port, settings.metrics_host)
     uvicorn.run(
         create_app(settings),
         host=settings.portal_host,

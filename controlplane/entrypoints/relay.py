@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 import structlog
+from prometheus_client import REGISTRY
 from sqlalchemy.exc import DBAPIError
 
 from controlplane.entrypoints.wiring import all_consumers, make_context
@@ -17,7 +18,9 @@ from controlplane.kernel.ids import EventId
 from controlplane.plumbing.celery import DELIVER, make_celery
 from controlplane.plumbing.consumers import Consumers, due_batch, route_batch
 from controlplane.plumbing.database import Database
+from controlplane.plumbing.deliveries import BacklogCollector
 from controlplane.plumbing.logging import configure
+from controlplane.plumbing.metrics import loop_succeeded, serve_metrics
 from controlplane.plumbing.pulse import Pulse
 from controlplane.plumbing.settings import load_settings
 
@@ -78,8 +81,10 @@ class Relay:
 def main() -> None:
     settings = load_settings()
     configure("relay", settings.log_level)
+    serve_metrics(settings.metrics_port, settings.metrics_host)
     context = make_context(settings)
-    pulse = Pulse(settings.pulse_dir, [LOOP])
+    REGISTRY.register(BacklogCollector(context.database))
+    pulse = Pulse(settings.pulse_dir, [LOOP], on_success=loop_succeeded)
     relay = Relay(context.database, all_consumers(context), make_celery(settings.redis_url), pulse)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: relay.stopping.set())

@@ -12,6 +12,7 @@ from controlplane.deployments.api import router as deployments_router
 from controlplane.einvoicing.api import admin_router as admin_einvoicing_router
 from controlplane.einvoicing.api import router as einvoicing_router
 from controlplane.entrypoints.clock_api import router as clock_router
+from controlplane.entrypoints.deliveries_api import router as deliveries_router
 from controlplane.identity.api import router as identity_router
 from controlplane.identity.api_signup import admin_router as admin_signup_router
 from controlplane.identity.api_signup import public_router as signup_router
@@ -52,4 +53,5 @@ ROUTERS: tuple[APIRouter, ...] = (
     rating_admin_router,
     ledger_router,
     clock_router,
+    deliveries_router,
 )

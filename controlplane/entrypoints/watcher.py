@@ -26,6 +26,7 @@ from controlplane.plumbing.cluster import ClusterGone, ClusterRefused
 from controlplane.plumbing.context import Context
 from controlplane.plumbing.database import UnitOfWork
 from controlplane.plumbing.logging import configure
+from controlplane.plumbing.metrics import loop_succeeded, serve_metrics
 from controlplane.plumbing.pulse import Pulse
 from controlplane.plumbing.settings import load_settings
 
@@ -174,11 +175,12 @@ def supervised(
 def main() -> int:
     settings = load_settings()
     configure("watcher", settings.log_level)
+    serve_metrics(settings.metrics_port, settings.metrics_host)
     context = make_context(settings)
     stopping, broken = threading.Event(), threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    pulse = Pulse(settings.pulse_dir, [*KINDS, wakes.LOOP])
+    pulse = Pulse(settings.pulse_dir, [*KINDS, wakes.LOOP], on_success=loop_succeeded)
     runners: list[Callable[[], None]] = [watcher.run for watcher in make_watchers(context, stopping, pulse)]
     runners.append(WakeReader(context, stopping, pulse).run)
     for run in runners:

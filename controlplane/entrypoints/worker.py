@@ -10,6 +10,7 @@ from controlplane.kernel.ids import EventId
 from controlplane.plumbing.celery import DELIVER, QUEUE, make_celery
 from controlplane.plumbing.consumers import deliver
 from controlplane.plumbing.logging import configure
+from controlplane.plumbing.metrics import loop_succeeded, serve_metrics
 from controlplane.plumbing.pulse import Pulse
 from controlplane.plumbing.settings import Settings, load_settings
 
@@ -21,7 +22,7 @@ def make_worker_app(settings: Settings) -> Celery:
     context = make_context(settings)
     consumers = all_consumers(context)
     app = make_celery(settings.redis_url)
-    leave_signs(app, Pulse(settings.pulse_dir, [LOOP]))
+    leave_signs(app, Pulse(settings.pulse_dir, [LOOP], on_success=loop_succeeded))
 
     @app.task(name=DELIVER)
     def deliver_hint(event_id: str, consumer: str) -> None:
@@ -34,6 +35,7 @@ def make_worker_app(settings: Settings) -> Celery:
 def main() -> None:
     settings = load_settings()
     configure("worker", settings.log_level)
+    serve_metrics(settings.metrics_port, settings.metrics_host)
     app = make_worker_app(settings)
     app.worker_main(
         [

@@ -47,6 +47,7 @@ model           r      r      r          r        r        r       rcud      -
 instance_type   r      r      r          r        r        r       rcud      -
 decision        r      r      r          -        r        r       r         -
 clock           -      -      -          -        -        -       ru        -
+delivery        -      -      -          -        -        -       ro        -
 """
 
 _LETTERS: Final = {

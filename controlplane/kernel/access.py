@@ -46,6 +46,7 @@ class Resource(StrEnum):
     INSTANCE_TYPE = "instance_type"
     DECISION = "decision"
     CLOCK = "clock"
+    DELIVERY = "delivery"
 
 
 class Action(StrEnum):

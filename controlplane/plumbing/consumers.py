@@ -23,6 +23,7 @@ from sqlalchemy.orm import Session
 
 from controlplane.kernel.ids import EventId, TenantId
 from controlplane.plumbing.database import Database, UnitOfWork
+from controlplane.plumbing.metrics import DELIVERIES, DELIVERY_SECONDS
 from controlplane.plumbing.outbox import DeliveryRow, DeliveryState, OutboxEventRow
 
 log = structlog.get_logger()
@@ -140,9 +141,15 @@ def deliver(database: Database, consumers: Consumers, event_id: EventId, consume
     if claimed is None:
         return False
     event, token = claimed
+    outcome = "failed"
     try:
-        with _kept_lease(database, event_id, consumer_name, token):
-            return _act(database, consumer, event, token)
+        with (
+            _kept_lease(database, event_id, consumer_name, token),
+            DELIVERY_SECONDS.labels(consumer_name).time(),
+        ):
+            is_finished = _act(database, consumer, event, token)
+        outcome = "done" if is_finished else "lost"
+        return is_finished
     except Exception as err:  # noqa: BLE001 - any failure becomes a recorded retry, never a lost event
         log.warning(
             "delivery_failed",
@@ -153,6 +160,8 @@ def deliver(database: Database, consumers: Consumers, event_id: EventId, consume
         )
         _fail(database, event_id, consumer_name, token, repr(err))
         return False
+    finally:
+        DELIVERIES.labels(consumer_name, outcome).inc()
 
 
 def _act(database: Database, consumer: Consumer, event: Event, token: UUID) -> bool:

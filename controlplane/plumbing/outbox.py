@@ -65,6 +65,7 @@ class DeliveryRow(Base):
 
     __table_args__ = (
         Index("ix_delivery_due", "next_attempt_at", postgresql_where=text("state = 'PENDING'")),
+        Index("ix_delivery_dead", "event_id", "consumer", postgresql_where=text("state = 'DEAD'")),
     )
 
 

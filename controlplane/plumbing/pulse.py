@@ -30,8 +30,13 @@ class Pulse:
     """
 
     def __init__(
-        self, folder: Path | None, loops: Iterable[str], clock: Callable[[], float] = time.monotonic
+        self,
+        folder: Path | None,
+        loops: Iterable[str],
+        clock: Callable[[], float] = time.monotonic,
+        on_success: Callable[[str], object] = lambda _: None,
     ) -> None:
+        self._on_success = on_success
         self._folder = folder
         self._clock = clock
         self._written: dict[tuple[str, Mark], float] = {}
@@ -50,6 +55,7 @@ class Pulse:
 
     def succeeded(self, loop: str) -> None:
         """The loop came round and did its work."""
+        self._on_success(loop)
         self._write(loop, Mark.TURNED)
         self._write(loop, Mark.SUCCEEDED)
 

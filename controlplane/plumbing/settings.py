@@ -45,6 +45,9 @@ class Settings(BaseSettings):
     gateway_url: str = "http://127.0.0.1:8081"
     # Where VIES (or what speaks like it) is asked; empty: not connected, answers are recorded by hand.
     vies_url: str = ""
+    # Where Prometheus reads this program's metrics; 0: nowhere.
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = Field(default=0, ge=0, le=65535)
     log_level: str = "INFO"
 
     @property

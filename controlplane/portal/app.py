@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from controlplane.kernel.clock import Clock, SystemClock
 from controlplane.plumbing import redis as plumbing_redis
+from controlplane.plumbing.request_log import RequestLog
 from controlplane.plumbing.settings import Settings
 from controlplane.portal import (
     health,
@@ -124,6 +125,8 @@ def create_app(
     # The last one added is the outermost.
     app.add_middleware(Admission, refuse=busy_page, session_cookie=SESSION_COOKIE)
     app.add_middleware(Edge)
+    # Outermost: what a page's error layer answers is written and counted, too.
+    app.add_middleware(RequestLog, program="portal")
     for error_type, handler in HANDLERS.items():
         app.add_exception_handler(error_type, handler)
     app.include_router(health.router)

@@ -86,6 +86,7 @@ class Rempart:
         self.holdings = api.Facts(sender, "/v1/admin/holdings", "holding")
         self.certifications = api.Facts(sender, "/v1/admin/certifications", "certification")
         self.usage_conflicts = api.Collection(sender, "/v1/admin/usage_conflicts", "usage_conflict")
+        self.deliveries = api.Deliveries(sender, "/v1/admin/deliveries", "delivery", "deliveries")
         self.prices = money.Prices(sender, "/v1/admin/price_versions", "price_version")
         self.platform_invoices = money.PlatformInvoices(sender, "/v1/admin/invoices", "invoice")
         self.platform_payments = money.PlatformPayments(sender, "/v1/admin/payments", "payment")

@@ -257,3 +257,19 @@ class Catalog:
 
 def read_logs(transport: Transport, params: Mapping[str, Any]) -> Rows:
     return list(transport.request("GET", "/v1/streams/logs/query", params=params).json()["data"])
+
+
+@dataclass(frozen=True, slots=True)
+class Deliveries(Collection):
+    """Deliveries of events that nobody tries any more."""
+
+    def retry(self, event_id: str, consumer: str) -> Json:
+        """Send one again."""
+        return dict(
+            self.transport.request("POST", at(self.path, event_id, consumer, "retry")).json()["retry"]
+        )
+
+    def retry_all(self, consumer: str | None = None) -> Json:
+        """Send all again, or those to one consumer."""
+        params = {"consumer": consumer}
+        return dict(self.transport.request("POST", at(self.path, "retry"), params=params).json()["retry"])

@@ -163,6 +163,8 @@ PRINTS = {
     "admin credits grant": "CreditShape",
     "admin usage show": "[UsageShape]",
     "admin usage conflicts": "[UsageConflictShape]",
+    "admin deliveries list": "[DeliveryOut]",
+    "admin deliveries retry": "RetryOut",
     "admin clock show": "ClockOut",
     "admin clock move": "ClockOut",
     "admin audit list": "[AuditEventShape]",
