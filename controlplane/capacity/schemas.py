@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from controlplane.capacity.domain import Datacenter, Node, NodePool, ProviderKind
+from controlplane.kernel import bounds
 from controlplane.plumbing.web import WireModel
 
 Code = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")]
@@ -73,7 +74,9 @@ class AcceleratorIn(WireModel):
         pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$",
         examples=["nvidia-b300"],
     )
-    count: int = Field(ge=1, le=16, description="GPUs of one node.", examples=[8])
+    count: int = Field(
+        ge=bounds.GPUS.least, le=bounds.GPUS.most, description="GPUs of one node.", examples=[8]
+    )
 
 
 class NodePoolIn(WireModel):
@@ -91,20 +94,28 @@ class NodePoolIn(WireModel):
     accelerator: AcceleratorIn | None = Field(
         default=None, description="GPUs of each node; left out for nodes without."
     )
-    cpu_milli: int = Field(ge=100, le=4_096_000, description="CPU of one node in thousandths of a core.")
-    memory_mib: int = Field(ge=64, le=67_108_864, description="Memory of one node in MiB.")
+    cpu_milli: int = Field(
+        ge=100, le=bounds.CPU_MILLI.most, description="CPU of one node in thousandths of a core."
+    )
+    memory_mib: int = Field(ge=64, le=bounds.MEMORY_MIB.most, description="Memory of one node in MiB.")
     watts_per_node: int = Field(ge=1, le=500_000, description="Draw of one node at full load in watts.")
-    replicas: int = Field(ge=0, le=2000, description="Nodes wanted.")
+    replicas: int = Field(
+        ge=bounds.POOL_NODES.least,
+        le=bounds.POOL_NODES.most,
+        description=f"Nodes wanted; of provider process at most {bounds.PROCESS_POOL_NODES.most}.",
+    )
 
     @model_validator(mode="after")
     def _process_hosts_have_no_gpu(self) -> NodePoolIn:
+        if self.provider is ProviderKind.PROCESS and self.replicas > bounds.PROCESS_POOL_NODES.most:
+            raise ValueError(f"a pool of process nodes has at most {bounds.PROCESS_POOL_NODES.most} replicas")
         if self.provider is ProviderKind.PROCESS and self.accelerator is not None:
             raise ValueError("a process host has no GPU: leave accelerator out, or use another provider")
         return self
 
 
 class NodePoolPatch(WireModel):
-    replicas: int = Field(description="Nodes wanted.", ge=0, le=2000)
+    replicas: int = Field(description="Nodes wanted.", ge=bounds.POOL_NODES.least, le=bounds.POOL_NODES.most)
 
 
 class NodePoolOut(WireModel):

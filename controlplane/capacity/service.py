@@ -12,7 +12,8 @@ from controlplane.capacity.events import CapacityChanged, NodePoolChanged
 from controlplane.capacity.models import CellRow, DatacenterRow, NodePoolRow, ReservationRow
 from controlplane.capacity.power_rules import PowerDemand, find_power_shortage
 from controlplane.capacity.projection import read_node, read_ready_nodes
-from controlplane.kernel.errors import Conflict, InvalidInput, NotFound, QuotaExceeded
+from controlplane.kernel import bounds
+from controlplane.kernel.errors import Conflict, FieldProblem, InvalidInput, NotFound, QuotaExceeded
 from controlplane.kernel.ids import CellId, DatacenterId, LegalEntityId, NodePoolId, RegionalDeploymentId
 from controlplane.kernel.jurisdiction import Country
 from controlplane.plumbing.database import UnitOfWork
@@ -185,6 +186,16 @@ def create_node_pool(
     return get_node_pool(uow, name)
 
 
+def _require_nodes(provider: ProviderKind, replicas: int) -> None:
+    """Refuse more nodes than the pool's custom resource can say, which its cell would refuse for ever."""
+    allowed = bounds.PROCESS_POOL_NODES if provider is ProviderKind.PROCESS else bounds.POOL_NODES
+    if replicas not in allowed:
+        raise InvalidInput(
+            f"A pool of provider {provider.value} has {allowed.least} to {allowed.most} nodes.",
+            fields=(FieldProblem("replicas", f"must be {allowed.least} to {allowed.most}", "out_of_bounds"),),
+        )
+
+
 def scale_node_pool(
     uow: UnitOfWork, name: str, *, actor: str, expected_version: int, replicas: int
 ) -> NodePool:
@@ -193,6 +204,7 @@ def scale_node_pool(
     if row is None or row.state == PoolState.DELETING:
         raise NotFound(f"There is no node pool '{name}'.")
     check_version(row.version, expected_version)
+    _require_nodes(ProviderKind(row.provider), replicas)
     site = uow.session.get_one(DatacenterRow, row.datacenter_id, with_for_update=True)
     _require_power(uow, site, {row.id: (replicas, row.watts_per_node)})
     row.replicas = replicas

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from controlplane.catalogue import service as catalogue
 from controlplane.catalogue.domain import InstanceType, Model
+from controlplane.catalogue.env_rules import find_env_refusal
 from controlplane.deployments.domain import Definition, RegionalDeployment
 from controlplane.deployments.manifest import EngineChoice
 from controlplane.kernel.errors import FieldProblem, InvalidInput, NotFound
@@ -28,6 +29,10 @@ def check_definition(uow: UnitOfWork, definition: Definition) -> Definition:
                 "unverifiable",
             )
         )
+    for index, entry in enumerate(definition.env):
+        refusal = find_env_refusal(model.engine.name, entry.key)
+        if refusal is not None:
+            problems.append(FieldProblem(f"definition.env.{index}.key", refusal, "not_allowed"))
     sizes: list[InstanceType] = []
     for index, name in enumerate(definition.instance_types or (model.instance_type,)):
         try:

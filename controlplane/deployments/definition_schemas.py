@@ -10,27 +10,19 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from controlplane.deployments.domain import Definition, EnvEntry, QueueLimits
+from controlplane.kernel import bounds
 from controlplane.plumbing.web import WireModel
 from controlplane.sovereignty.requirement_rules import dump_requirement
 from controlplane.sovereignty.schemas import SovereigntyBlock
 
-# A pod's name is the service's, 8 characters of the part's id, a replica index and an attempt: 63 in all.
-NAME_PATTERN = r"^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$"
-ENV_KEY_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]{0,127}$"
-SITE_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$"
-INSTANCE_TYPE_PATTERN = r"^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$"
-MODEL_PATTERN = r"^[A-Za-z0-9]([A-Za-z0-9._/-]{0,126}[A-Za-z0-9])?$"
-REPLICAS_MAX = 64
-# The platform assigns these: a tenant's variable must not say otherwise.
-RESERVED_ENV = frozenset({"PORT", "REMPART_MODEL_URI", "REMPART_MODEL_DIGEST"})
 IDLE_SECONDS = 300
 CONCURRENCY = 4
 
 Name = Annotated[
     str,
     Field(
-        pattern=NAME_PATTERN,
-        max_length=40,
+        pattern=bounds.SERVICE_NAME_PATTERN,
+        max_length=bounds.SERVICE_NAME_LENGTH,
         description="Lower-case letters, digits and dashes, starting with a letter.",
         examples=["assistant"],
     ),
@@ -40,21 +32,34 @@ Name = Annotated[
 class InstanceTypeChoice(WireModel):
     """One acceptable size of a replica."""
 
-    type: str = Field(pattern=INSTANCE_TYPE_PATTERN, description="Name in the catalogue.", examples=["cpu-2"])
+    type: str = Field(
+        pattern=bounds.INSTANCE_TYPE_PATTERN,
+        max_length=bounds.INSTANCE_TYPE_LENGTH,
+        description="Name in the catalogue.",
+        examples=["cpu-2"],
+    )
 
 
 class SleepIdleDelay(WireModel):
     """How long a replica stays without a request."""
 
     deep_sleep_value: int = Field(
-        ge=5, le=86_400, description="Seconds without a request before it goes to zero.", examples=[300]
+        ge=bounds.IDLE_SECONDS.least,
+        le=bounds.IDLE_SECONDS.most,
+        description="Seconds without a request before it goes to zero.",
+        examples=[300],
     )
 
 
 class ConcurrentRequests(WireModel):
     """How much one replica takes."""
 
-    value: int = Field(ge=1, le=1024, description="Requests that one replica answers at once.", examples=[4])
+    value: int = Field(
+        ge=bounds.CONCURRENCY.least,
+        le=bounds.CONCURRENCY.most,
+        description="Requests that one replica answers at once.",
+        examples=[4],
+    )
 
 
 class ScalingTarget(WireModel):
@@ -75,8 +80,18 @@ class ScalingTarget(WireModel):
 class Scaling(WireModel):
     """Between how many replicas the service moves, and why."""
 
-    min: int = Field(default=0, ge=0, le=REPLICAS_MAX, description="Replicas kept always; 0 lets it sleep.")
-    max: int = Field(default=1, ge=1, le=REPLICAS_MAX, description="Replicas at most.")
+    min: int = Field(
+        default=0,
+        ge=bounds.REPLICAS.least,
+        le=bounds.REPLICAS.most,
+        description="Replicas kept always; 0 lets it sleep.",
+    )
+    max: int = Field(
+        default=1,
+        ge=bounds.REPLICAS_HIGHEST.least,
+        le=bounds.REPLICAS_HIGHEST.most,
+        description="Replicas at most.",
+    )
     targets: list[ScalingTarget] = Field(default=[], max_length=2, description="When to move between them.")
 
     @model_validator(mode="after")
@@ -92,9 +107,16 @@ class Scaling(WireModel):
 class EnvVariable(WireModel):
     """One variable of the engine's environment: a plain value or the name of a secret."""
 
-    key: str = Field(pattern=ENV_KEY_PATTERN, description="Name of the variable.", examples=["LOG_LEVEL"])
+    key: str = Field(
+        pattern=bounds.ENV_KEY_PATTERN,
+        max_length=bounds.ENV_KEY_LENGTH,
+        description="Name of the variable; each engine has a list of those it takes.",
+        examples=["LOG_LEVEL"],
+    )
     value: str | None = Field(
-        default=None, max_length=8192, description="Plain value; never put a secret here."
+        default=None,
+        max_length=bounds.ENV_VALUE_LENGTH,
+        description="Plain value; never put a secret here.",
     )
     secret: Name | None = Field(default=None, description="Name of a secret of the same project.")
 
@@ -102,30 +124,47 @@ class EnvVariable(WireModel):
     def _one_source(self) -> Self:
         if (self.value is None) == (self.secret is None):
             raise ValueError("a variable has either a value or a secret")
-        if self.key in RESERVED_ENV:
-            raise ValueError(f"the variable {self.key} is set by the platform")
         return self
 
 
 class Queue(WireModel):
     """What the gateway may hold for the service while it wakes."""
 
-    max_requests: int = Field(default=200, ge=0, le=10_000, description="Requests held at most.")
-    max_bytes: int = Field(
-        default=16 << 20, ge=0, le=1 << 30, description="Bytes of their bodies held at most."
+    max_requests: int = Field(
+        default=200,
+        ge=bounds.QUEUE_REQUESTS.least,
+        le=bounds.QUEUE_REQUESTS.most,
+        description="Requests held at most.",
     )
-    max_age_s: int = Field(default=300, ge=1, le=1800, description="Seconds a request is held at most.")
+    max_bytes: int = Field(
+        default=16 << 20,
+        ge=bounds.QUEUE_BYTES.least,
+        le=bounds.QUEUE_BYTES.most,
+        description="Bytes of their bodies held at most.",
+    )
+    max_age_s: int = Field(
+        default=300,
+        ge=bounds.QUEUE_SECONDS.least,
+        le=bounds.QUEUE_SECONDS.most,
+        description="Seconds a request is held at most.",
+    )
 
 
 class Inference(WireModel):
     """Which model is served, and how."""
 
     model: str = Field(
-        pattern=MODEL_PATTERN, description="Name in the catalogue.", examples=["smollm2-135m-instruct"]
+        pattern=bounds.MODEL_NAME_PATTERN,
+        max_length=bounds.MODEL_NAME_LENGTH,
+        description="Name in the catalogue.",
+        examples=["smollm2-135m-instruct"],
     )
     queue: Queue = Field(default=Queue(), description="Bounds of waiting while the service wakes.")
     first_byte_timeout_s: int = Field(
-        default=120, ge=1, le=600, description="Seconds the engine has to begin its answer."
+        default=120,
+        ge=bounds.FIRST_BYTE_SECONDS.least,
+        le=bounds.FIRST_BYTE_SECONDS.most,
+        description="Seconds the engine has to begin its answer.",
     )
     is_simulated_allowed: bool = Field(
         default=False,
@@ -140,16 +179,22 @@ class DefinitionIn(WireModel):
     type: Literal["INFERENCE"] = Field(default="INFERENCE", description="Kind of service.")
     instance_types: list[InstanceTypeChoice] = Field(
         default=[],
-        max_length=8,
+        max_length=bounds.SIZES_OF_A_SERVICE,
         description="Acceptable sizes of a replica, the preferred one first; empty takes the model's own.",
     )
     scalings: list[Scaling] = Field(
         default=[Scaling()], min_length=1, max_length=1, description="How the service scales."
     )
-    env: list[EnvVariable] = Field(default=[], max_length=64, description="Environment of the engine.")
-    regions: list[Annotated[str, Field(pattern=SITE_PATTERN)]] = Field(
+    env: list[EnvVariable] = Field(
         default=[],
-        max_length=50,
+        max_length=bounds.ENV_VARIABLES,
+        description=f"Environment of the engine; at most {bounds.ENV_BYTES // 1024} KiB in all, with its secrets.",
+    )
+    regions: list[
+        Annotated[str, Field(pattern=bounds.SITE_CODE_PATTERN, max_length=bounds.SITE_CODE_LENGTH)]
+    ] = Field(
+        default=[],
+        max_length=bounds.SITES_OF_A_SERVICE,
         description="Datacenters that may be chosen; empty means any.",
         examples=[["essonne-1"]],
     )
@@ -159,8 +204,8 @@ class DefinitionIn(WireModel):
     )
     on_violation_grace_seconds: int = Field(
         default=0,
-        ge=0,
-        le=30 * 86_400,
+        ge=bounds.GRACE_SECONDS.least,
+        le=bounds.GRACE_SECONDS.most,
         description="Seconds that a place may go on serving after it stopped meeting the requirement, when there is no"
         " other place; 0 refuses calls at once.",
     )
@@ -170,6 +215,11 @@ class DefinitionIn(WireModel):
         keys = [variable.key for variable in self.env]
         if len(set(keys)) != len(keys):
             raise ValueError("env: each variable can be given once")
+        size = sum(len(f"{variable.key}{variable.value or ''}".encode()) for variable in self.env)
+        if size > bounds.ENV_BYTES:
+            raise ValueError(
+                f"env: names and values have {size} bytes, more than {bounds.ENV_BYTES}; make values shorter"
+            )
         types = [choice.type for choice in self.instance_types]
         if len(set(types)) != len(types):
             raise ValueError("instance_types: each type can be given once")

@@ -7,8 +7,9 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
-from controlplane.deployments.definition_schemas import REPLICAS_MAX, DefinitionIn, Name
+from controlplane.deployments.definition_schemas import DefinitionIn, Name
 from controlplane.deployments.domain import App, Deployment, Service
+from controlplane.kernel import bounds
 from controlplane.plumbing.web import WireModel
 
 WireId = Annotated[str, Field(max_length=40)]
@@ -98,8 +99,15 @@ class ServicePatch(WireModel):
 class ScaleIn(WireModel):
     """Other bounds than the definition's, until the next definition."""
 
-    min: int = Field(ge=0, le=REPLICAS_MAX, description="Replicas kept always.", examples=[0])
-    max: int = Field(ge=1, le=REPLICAS_MAX, description="Replicas at most.", examples=[2])
+    min: int = Field(
+        ge=bounds.REPLICAS.least, le=bounds.REPLICAS.most, description="Replicas kept always.", examples=[0]
+    )
+    max: int = Field(
+        ge=bounds.REPLICAS_HIGHEST.least,
+        le=bounds.REPLICAS_HIGHEST.most,
+        description="Replicas at most.",
+        examples=[2],
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

@@ -10,16 +10,17 @@ from pydantic import Field, SecretStr
 from controlplane.deployments.definition_schemas import Name
 from controlplane.deployments.domain import Secret
 from controlplane.deployments.schemas import Paged, WireId
+from controlplane.kernel import bounds
 from controlplane.plumbing.web import WireModel
-
-VALUE_LENGTH_MAX = 32_768
 
 
 class SecretCreate(WireModel):
     """A new secret."""
 
     name: Name
-    value: SecretStr = Field(min_length=1, max_length=VALUE_LENGTH_MAX, description="Its value; write-only.")
+    value: SecretStr = Field(
+        min_length=1, max_length=bounds.SECRET_VALUE_LENGTH, description="Its value; write-only."
+    )
     project_id: WireId | None = Field(
         default=None, description="Its project; the key's own or the default one if absent."
     )
@@ -28,7 +29,9 @@ class SecretCreate(WireModel):
 class SecretUpdate(WireModel):
     """A new value for a secret; what runs keeps the old one until it is deployed again."""
 
-    value: SecretStr = Field(min_length=1, max_length=VALUE_LENGTH_MAX, description="Its value; write-only.")
+    value: SecretStr = Field(
+        min_length=1, max_length=bounds.SECRET_VALUE_LENGTH, description="Its value; write-only."
+    )
 
 
 class SecretOut(WireModel):

@@ -9,14 +9,12 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+from controlplane.kernel import bounds
+
 INVALID_REQUEST = "invalid_request_error"
 AUTHENTICATION = "authentication_error"
 PERMISSION = "permission_error"
 SERVER = "server_error"
-
-
-REASON_LENGTH_MAX = 1000
-"""Of a verdict's reason: Envoy refuses the whole table for one body above its bound, so none comes near it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,5 +99,15 @@ NOT_FROM_GATEWAY = Refusal(403, PERMISSION, "internal_door", "This door is for t
 def not_admissible(reason: str) -> Refusal:
     """Refuse a route whose sovereignty verdict is no; `reason` is the verdict's own sentence."""
     text = "No admissible datacenter may answer this call under the service's sovereignty requirement."
-    sentence = f"{text} {reason[:REASON_LENGTH_MAX]}".strip()
+    sentence = f"{text} {_cut(reason, bounds.REFUSAL_TEXT_BYTES)}".strip()
     return Refusal(403, PERMISSION, "jurisdiction_not_admissible", sentence, "model")
+
+
+def _cut(text: str, bytes_max: int) -> str:
+    """The longest beginning whose ASCII JSON has at most this many bytes: a character can take up to twelve."""
+    left = bytes_max
+    for index, character in enumerate(text):
+        left -= len(json.dumps(character)) - 2
+        if left < 0:
+            return text[:index]
+    return text

@@ -23,8 +23,9 @@ from controlplane.gateway.domain import (
     Routing,
     Verdict,
 )
+from controlplane.kernel import bounds
 
-ROUTES_MAX = 20_000
+ROUTES_MAX = bounds.ROUTES
 """Routes of one gateway: filesystem xDS is meant for hundreds; past this the snapshot is a mistake."""
 
 KEYS_MAX = 1_000_000
@@ -114,12 +115,14 @@ def _route(item: Mapping[str, Any]) -> Route:
         ),
         is_simulated=item["simulated"] is not False,
         state=RouteState(item["state"]),
-        replicas_max=_count(item["max"], 0),
-        concurrency_per_replica=_count(item["concurrency_per_replica"], 1),
+        replicas_max=_within(item["max"], bounds.REPLICAS),
+        concurrency_per_replica=_within(item["concurrency_per_replica"], bounds.CONCURRENCY),
         queue=QueueLimits(
-            _count(queue["max_requests"], 0), _count(queue["max_bytes"], 0), _count(queue["max_age_s"], 1)
+            _within(queue["max_requests"], bounds.QUEUE_REQUESTS),
+            _within(queue["max_bytes"], bounds.QUEUE_BYTES),
+            _within(queue["max_age_s"], bounds.QUEUE_SECONDS),
         ),
-        first_byte_seconds_max=_count(item["first_byte_timeout_s"], 1),
+        first_byte_seconds_max=_within(item["first_byte_timeout_s"], bounds.FIRST_BYTE_SECONDS),
     )
 
 
@@ -182,6 +185,13 @@ def _count(value: Any, least: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= COUNT_MAX:
         raise ValueError(f"{value!r} is not a whole number from {least} to {COUNT_MAX}")
     return value
+
+
+def _within(value: Any, allowed: bounds.Range) -> int:
+    """Read a tenant's number by the bound that the API has; a larger one counts as that bound."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < allowed.least:
+        raise ValueError(f"{value!r} is not a whole number of at least {allowed.least}")
+    return min(value, allowed.most)
 
 
 def _instant(value: Any) -> datetime:

@@ -21,7 +21,7 @@ class Wish:
     """What the example declares.
 
     `definition` is a service's whole one; without it a model on `instance_type` that sleeps when idle.
-    `token`: with one, a secret that the engine sees as TOKEN. `key_role`: with one, an API key of the project.
+    `token`: with one, a secret that the engine sees as APP_TOKEN. `key_role`: with one, an API key of the project.
     """
 
     project: str = "as-code"
@@ -43,7 +43,7 @@ def program(wish: Wish) -> Program:
         secret_env: dict[str, pulumi.Input[str]] = {}
         if wish.token is not None:
             secret = Secret("token", name="token", project_id=project.id, value=wish.token)
-            secret_env["TOKEN"] = secret.name
+            secret_env["APP_TOKEN"] = secret.name
         definition = wish.definition or inference(
             wish.model,
             instance_types=(wish.instance_type,) if wish.instance_type else (),

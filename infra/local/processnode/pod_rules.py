@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from decimal import ROUND_CEILING, Decimal, InvalidOperation
 from typing import Any
 
+from controlplane.catalogue.env_rules import PLATFORM_ENV, find_env_refusal
 from infra.local.processnode.domain import (
     ContainerPort,
     EnvEntry,
@@ -35,9 +36,6 @@ DEFAULT_GRACE_SECONDS = 30
 _IMAGE = re.compile(rf"{re.escape(IMAGE_REPOSITORY)}(?P<name>[a-z-]+):(?P<version>[A-Za-z0-9._-]{{1,128}})")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _REFERENCE = re.compile(r"\$\$|\$\(([A-Za-z_][A-Za-z0-9_]*)\)")
-_UNSAFE_ENV = re.compile(
-    r"(?:LD_|PYTHON|GGML_|OPENSSL_|GLIBC_|MALLOC_).*|PATH|HOME|TMPDIR|SHELL|ENV|BASH_ENV|PORT"
-)
 _TOKEN_VOLUME = re.compile(r"kube-api-access-.*")
 
 _QUANTITY_SUFFIXES = {
@@ -63,7 +61,7 @@ def decide_plan(pod: Manifest, python: str) -> PodPlan:
     spec, metadata = pod["spec"], pod["metadata"]
     container = _only_container(spec)
     command = _decide_command(container, metadata["namespace"], python)
-    is_system = metadata["namespace"] == SYSTEM_NAMESPACE
+    engine = None if metadata["namespace"] == SYSTEM_NAMESPACE else _image_name(container)
     ports = tuple(
         ContainerPort(name=port.get("name", ""), number=port["containerPort"])
         for port in container.get("ports", ())
@@ -76,7 +74,7 @@ def decide_plan(pod: Manifest, python: str) -> PodPlan:
         uid=metadata["uid"],
         container=container["name"],
         command=command,
-        env=tuple(_read_env(entry, is_system) for entry in container.get("env", ())),
+        env=tuple(_read_env(entry, engine) for entry in container.get("env", ())),
         ports=ports,
         restart_policy=RestartPolicy(spec.get("restartPolicy", "Always")),
         grace_seconds=spec.get("terminationGracePeriodSeconds", DEFAULT_GRACE_SECONDS),
@@ -149,10 +147,15 @@ def _only_container(spec: Manifest) -> Manifest:
     return container
 
 
+def _image_name(container: Manifest) -> str:
+    """Name of a local image; empty for an image that no process node has."""
+    match = _IMAGE.fullmatch(container.get("image", ""))
+    return match["name"] if match else ""
+
+
 def _decide_command(container: Manifest, namespace: str, python: str) -> tuple[str, ...]:
     image = container.get("image", "")
-    match = _IMAGE.fullmatch(image)
-    name = match["name"] if match else ""
+    name = _image_name(container)
     if name != ANY_COMMAND_IMAGE and name not in IMAGE_MODULES:
         known = ", ".join(IMAGE_REPOSITORY + each for each in (*IMAGE_MODULES, ANY_COMMAND_IMAGE))
         raise PodRefused(
@@ -172,13 +175,11 @@ def _decide_command(container: Manifest, namespace: str, python: str) -> tuple[s
     return (*command, *args)
 
 
-def _read_env(entry: Manifest, is_system: bool) -> EnvEntry:
+def _read_env(entry: Manifest, engine: str | None) -> EnvEntry:
     name = entry["name"]
     if not _ENV_NAME.fullmatch(name):
         raise _config_error(f"environment name {name!r} is not letters, digits and underscores")
-    # A tenant's variables reach a process of this host: those that change which code runs are not theirs.
-    if not is_system and _UNSAFE_ENV.fullmatch(name):
-        raise _config_error(f"environment name {name} is reserved on a process node")
+    require_env_allowed(name, engine)
     source = entry.get("valueFrom")
     if not source:
         return EnvEntry(name, EnvSource.LITERAL, entry.get("value", ""))
@@ -190,6 +191,18 @@ def _read_env(entry: Manifest, is_system: bool) -> EnvEntry:
     if "fieldRef" in source:
         return EnvEntry(name, EnvSource.FIELD, source["fieldRef"]["fieldPath"])
     raise _config_error(f"the source of environment variable {name} is not offered by a process node")
+
+
+def require_env_allowed(name: str, engine: str | None) -> None:
+    """Hold a tenant's variable to the rule that the API holds it to; `engine` None: a pod of the platform's own.
+
+    Errors: PodRefused.
+    """
+    if engine is None or name in PLATFORM_ENV:
+        return
+    refusal = find_env_refusal(engine, name)
+    if refusal is not None:
+        raise _config_error(f"environment name {refusal}")
 
 
 def _read_probe(probe: Manifest | None, ports: tuple[ContainerPort, ...]) -> Probe | None:

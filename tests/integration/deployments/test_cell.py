@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,19 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import text
 
+from controlplane.deployments.definition_schemas import DefinitionIn, to_definition
+from controlplane.deployments.manifest import build_manifests
 from controlplane.deployments.models import RegionalDeploymentRow
 from controlplane.deployments.service_observe import observe_inference_deployment_gone
 from controlplane.deployments.tasks import tell_cell
+from controlplane.kernel.ids import ProjectId
 from controlplane.plumbing.cluster import Clusters
 from controlplane.plumbing.database import Database
 from controlplane.plumbing.settings import Settings
 from tests.fixtures.kubernetes import KubernetesApi
 from tests.integration.deployments.fleet import Fleet, add_site, make_fleet
+from tests.unit.deployments.parts import part as unit_part
+from tests.unit.deployments.test_bounds import ENGINE, SMALLEST, WIDE, largest_body
 
 GONE_SECONDS_MAX = 30
 CRDS = Path(__file__).resolve().parents[3] / "helm" / "operators" / "crds"
@@ -55,7 +61,7 @@ def read(
 class TestTelling:
     def test_placed_service_stands_in_its_cell(self, cell: Fleet, kubernetes_api: KubernetesApi) -> None:
         cell.post("/v1/secrets", {"name": "hub-token", "value": "zebra"})
-        service = cell.create_service(env=[{"key": "TOKEN", "secret": "hub-token"}])
+        service = cell.create_service(env=[{"key": "APP_TOKEN", "secret": "hub-token"}])
         cell.run()
         [part] = cell.parts(service)
         assert part["status"] == "SCHEDULED"
@@ -156,3 +162,28 @@ class TestTelling:
         tell_cell(cell.context, held.tenant_id, held.id)
         assert cell.part(part).applied_generation == 1
         assert cell.parts(service)[0]["status"] == "SCHEDULED"
+
+
+@pytest.mark.case("X1")
+class TestBounds:
+    def test_api_server_takes_the_largest_and_the_smallest_definition(
+        self, cell: Fleet, kubernetes_api: KubernetesApi
+    ) -> None:
+        for index, body in enumerate((largest_body(), SMALLEST)):
+            definition = to_definition(DefinitionIn.model_validate(body))
+            placed = unit_part(
+                index,
+                service_name=definition.name,
+                object_name=f"{definition.name}-1234567{index}",
+                project_id=ProjectId.parse(cell.caller.project_id),
+                placement=replace(WIDE, accelerator_sku=None, gpus_per_replica=0),
+                replicas_min=definition.replicas_min,
+                replicas_max=definition.replicas_max,
+            )
+            assert cell.context.clusters is not None
+            for manifest in build_manifests(placed, definition, ENGINE, {}):
+                cell.context.clusters.apply(manifest)
+            found = read(
+                kubernetes_api, "idp", {"object_name": placed.object_name, "namespace": placed.namespace}
+            )
+            assert found["spec"]["replicas"]["max"] == definition.replicas_max

@@ -33,7 +33,7 @@ def deploy_with_secret(fleet: Fleet) -> tuple[dict[str, object], dict[str, objec
     add_site(fleet, "essonne-1", "FR", cpu_milli=4000)
     secret = fleet.post("/v1/secrets", {"name": "hub-token", "value": VALUE})["secret"]
     service = fleet.create_service(
-        env=[{"key": "HUB_TOKEN", "secret": "hub-token"}, {"key": "LEVEL", "value": "info"}]
+        env=[{"key": "APP_HUB_TOKEN", "secret": "hub-token"}, {"key": "LOG_LEVEL", "value": "info"}]
     )
     fleet.run()
     return secret, service
@@ -110,7 +110,7 @@ class TestSecrets:
             "definition": {
                 "name": "a",
                 "inference": {"model": "smollm2-135m-instruct"},
-                "env": [{"key": "T", "secret": "nowhere"}],
+                "env": [{"key": "APP_T", "secret": "nowhere"}],
             },
         }
         refused = fleet.api.post("/v1/services", json=body, headers=fleet.caller.headers)

@@ -47,7 +47,7 @@ def program(wish: Declared) -> Program:
                 replicas_max=wish.replicas_max,
                 # Not where a secret belongs; in the state it is none the less encrypted.
                 env={"GREETING": pulumi.Output.secret(GREETING)},
-                secret_env={"TOKEN": secret.name},
+                secret_env={"APP_TOKEN": secret.name},
             ),
             triggers=[secret.version],
             wait_seconds=WAIT_SECONDS,
@@ -122,7 +122,7 @@ def test_up_makes_what_is_declared(story: Story) -> None:
     assert now["project"]["name"] == "life"
     assert now["definition"]["env"] == [
         {"key": "GREETING", "value": GREETING, "secret": None},
-        {"key": "TOKEN", "value": None, "secret": "token"},
+        {"key": "APP_TOKEN", "value": None, "secret": "token"},
     ]
     assert now["service"]["status"] == "HEALTHY", "wait_seconds waited until it was asleep and able to wake"
     assert [secret["name"] for secret in now["secrets"]] == ["token"]

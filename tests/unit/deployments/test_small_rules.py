@@ -134,7 +134,6 @@ class TestDefinition:
             ({"scalings": [{"min": 3, "max": 1}]}, "scalings"),
             ({"scalings": [{"targets": [{}]}]}, "scalings"),
             ({"env": [{"key": "A"}]}, "env"),
-            ({"env": [{"key": "PORT", "value": "1"}]}, "env"),
             ({"env": [{"key": "A", "value": "1", "secret": "s"}]}, "env"),
             ({"sovereignty": {"countries": ["XX"]}}, "sovereignty"),
             ({"on_violation_grace_seconds": -1}, "on_violation_grace_seconds"),

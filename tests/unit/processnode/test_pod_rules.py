@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from controlplane.catalogue.env_rules import PLATFORM_ENV
 from infra.local.processnode.domain import EnvSource, PodRefused, RestartPolicy
 from infra.local.processnode.pod_rules import (
     decide_plan,
@@ -92,12 +93,28 @@ class TestWhatAProcessCannotHonour:
 
 class TestEnvironment:
     @pytest.mark.parametrize(
-        "name", ["LD_PRELOAD", "PYTHONPATH", "PATH", "GGML_BACKEND_PATH", "PORT", "HOME"]
+        "name",
+        [
+            "LD_PRELOAD",
+            "PYTHONPATH",
+            "PATH",
+            "GGML_BACKEND_PATH",
+            "PORT",
+            "HOME",
+            "HTTPS_PROXY",
+            "LLAMA_ARG_MODEL",
+        ],
     )
     def test_a_tenant_cannot_choose_which_code_runs(self, name: str) -> None:
         image: dict[str, Any] = {"image": "rempart.eu/local/llama-cpp:1", "command": []}
         assert name in refusal(make_pod("tenant", env=[{"name": name, "value": "x"}], **image)).message
         decide_plan(make_pod(env=[{"name": name, "value": "x"}]), PYTHON)
+
+    @pytest.mark.parametrize("name", ["LOG_LEVEL", "APP_MODE", *sorted(PLATFORM_ENV)])
+    def test_what_the_api_allows_and_the_platform_tells_reaches_the_engine(self, name: str) -> None:
+        image: dict[str, Any] = {"image": "rempart.eu/local/llama-cpp:1", "command": []}
+        plan = decide_plan(make_pod("tenant", env=[{"name": name, "value": "x"}], **image), PYTHON)
+        assert [entry.name for entry in plan.env] == [name]
 
     def test_each_source_is_read(self) -> None:
         env = [

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from pulumi.runtime.rpc import UNKNOWN
 
-from controlplane.deployments.definition_schemas import NAME_PATTERN, DefinitionIn
-from controlplane.deployments.schemas_secrets import VALUE_LENGTH_MAX
+from controlplane.deployments.definition_schemas import DefinitionIn
 from controlplane.identity.key_rules import EXPIRES_IN_DAYS_MAX
 from controlplane.identity.schemas import TenantKeyKind, TenantRole
+from controlplane.kernel.bounds import SECRET_VALUE_LENGTH, SERVICE_NAME_PATTERN
 from infra.provider import inference, input_rules
 from infra.provider.input_rules import Fault
 
@@ -106,13 +106,13 @@ def test_the_rules_are_those_of_the_api() -> None:
     assert set(input_rules.ROLES) == {role.value for role in TenantRole}
     assert set(input_rules.KINDS) == {kind.value for kind in TenantKeyKind}
     assert input_rules.EXPIRES_IN_DAYS_MAX == EXPIRES_IN_DAYS_MAX
-    assert input_rules.SECRET_LENGTH_MAX == VALUE_LENGTH_MAX
+    assert input_rules.SECRET_LENGTH_MAX == SECRET_VALUE_LENGTH
     assert set(DefinitionIn.model_fields) == input_rules.DEFINITION_FIELDS | {"name"}
     pattern = DESCRIPTION["components"]["schemas"]["ProjectCreate"]["properties"]["name"]["pattern"]
     for name in ("a", "a1", "a-b", "a--b", "a-", "-a", "1a", "A", "a" * 41, "a.b", "é", ""):
         is_project_name = bool(re.match(pattern, name)) and 2 <= len(name) <= 40
         assert (input_rules.check_project({"name": name}) == []) is is_project_name, name
-        is_service_name = bool(re.match(NAME_PATTERN, name))
+        is_service_name = bool(re.match(SERVICE_NAME_PATTERN, name))
         assert (input_rules.check_app({"name": name}) == []) is is_service_name, name
 
 
