@@ -1,16 +1,20 @@
-"""Effective control: the least fixpoint over majority votes, board majorities and dominance, with its proof.
+"""Effective control by the French commercial code, art. L233-3 and L233-10, with its proof.
 
-C(x) is the least set with x in it that holds y as soon as the votes of its members in y exceed 50 %, or one of
-them appoints the majority of y's board or dominates it by contract. Two holders of exactly 50 % each control
-jointly and both count. Monotone, so pyramids and loops need no special case (sovereignty.md §3.2; the notion of
-control of the French commercial code, art. L233-3). A veto is influence, not control.
+Sole control, C(x), is the least set with x in it that holds y as soon as the votes of its members in y exceed 50 %, or
+one of them appoints the majority of y's board or dominates it by contract. Two holders of exactly 50 % each control
+jointly and both count. Monotone, so pyramids and loops need no special case. A veto is influence, not control.
+
+Whether control lies inside the Union is asked more strictly (`find_non_eu_control`): holders outside it are added up,
+as if they acted in concert; whoever has more than 40 % while nobody has more is presumed to control; and an answer in
+favour rests on known owners, not on the absence of suspects.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 from controlplane.kernel.ids import LegalEntityId
 from controlplane.sovereignty.domain import BASIS_POINTS, Holding, Ternary
@@ -23,22 +27,43 @@ from controlplane.sovereignty.graph_rules import (
     undeclared_bp,
     upstream,
 )
+from controlplane.sovereignty.spread_rules import Mode, spread_control
+from controlplane.sovereignty.voting_rules import Voting, is_company, read_voting
 
+# A structure with more entities than this above one company is not judged: unknown, hence refused.
+CONTROL_ENTITIES_MAX = 20_000
 HALF_BP = BASIS_POINTS // 2
+
+
+class ControlGround(StrEnum):
+    """What a finding on control rests on."""
+
+    SEAT = "seat"
+    SOLE = "sole"
+    TOGETHER = "together"
+    PRESUMED = "presumed"
+    MISSING = "missing"
+    NO_OWNER = "no_owner"
+    NO_MAJORITY = "no_majority"
+    STRUCTURE = "structure"
+    UNION = "union"
 
 
 @dataclass(frozen=True, slots=True)
 class ControlFinding:
-    """Whether somebody outside the Union controls the target.
+    """Whether control of the target is proven to lie inside the Union.
 
-    FAIL names the controller and the holdings that prove it (none when the target itself is outside the Union).
-    UNKNOWN names the entities whose missing facts leave it open.
+    FAIL: it lies outside for certain; `controller` is who has it, None where holders outside have it together.
+    UNKNOWN: no proof either way; `open_entities` are those whose facts leave it open. PASS: `owners` are the
+    persons and states of the Union on whom the proof ends. `proof` are the holdings that show it.
     """
 
     outcome: Ternary
+    ground: ControlGround
     controller: LegalEntityId | None = None
     proof: tuple[Holding, ...] = ()
     open_entities: tuple[LegalEntityId, ...] = ()
+    owners: tuple[LegalEntityId, ...] = ()
 
 
 def control_closure(
@@ -73,32 +98,48 @@ def control_closure(
 
 
 def find_non_eu_control(graph: OwnershipGraph, target: LegalEntityId) -> ControlFinding:
-    """Judge whether control of the target may lie outside the Union.
+    """Judge whether control of the target lies inside the Union.
 
-    PASS only if no holder outside the Union controls it even should every undeclared vote be that holder's.
+    PASS only if known persons, states or companies of the Union are shown to have it, and nobody else could have it
+    whoever holds what is not declared. Linear in the facts, save for rings.
     """
     above = upstream(graph, target)
-    if not is_judgeable(graph, above):
-        return ControlFinding(Ternary.UNKNOWN, open_entities=(target,))
+    voting = read_voting(graph) if is_judgeable(graph, above, CONTROL_ENTITIES_MAX) else None
+    if voting is None:
+        return ControlFinding(Ternary.UNKNOWN, ControlGround.STRUCTURE, open_entities=(target,))
     if is_eu(graph, target) is False:
-        return ControlFinding(Ternary.FAIL, controller=target)
-    proven = [
-        (entity_id, closure)
-        for entity_id in above
-        if is_eu(graph, entity_id) is False and can_control(graph, entity_id)
-        for closure in (control_closure(graph, frozenset({entity_id})),)
-        if target in closure
-    ]
-    if proven:
-        controlled = {other for entity_id, closure in proven for other in closure if other != entity_id}
-        # The controller that nobody else controls says most; in a loop of controllers any of them does.
-        ultimate = [pair for pair in proven if pair[0] not in controlled] or proven
-        controller, closure = min(ultimate, key=lambda pair: (len(pair[1]), pair[0]))
-        return ControlFinding(Ternary.FAIL, controller, prove_path(closure, target))
-    suspects = _find_open_entities(graph, target, above)
-    if suspects:
-        return ControlFinding(Ternary.UNKNOWN, open_entities=suspects)
-    return ControlFinding(Ternary.PASS)
+        return ControlFinding(Ternary.FAIL, ControlGround.SEAT, controller=target)
+    outside = [entity_id for entity_id in above if is_eu(graph, entity_id) is False]
+    certain = spread_control(voting, outside, Mode.CERTAIN)
+    if target in certain:
+        return _show_control(voting, target, outside, certain)
+    proven = _prove_union(voting, above)
+    open_starts = [e for e in above if e not in proven and not _is_union_float(graph, e) and e != target]
+    # The target itself is judged and not presumed; every other entity without proof might be anybody's.
+    if target in proven and target not in spread_control(voting, open_starts, Mode.POSSIBLE):
+        proof = holdings_among(graph, target, proven)
+        return ControlFinding(
+            Ternary.PASS,
+            ControlGround.UNION,
+            proof=proof,
+            owners=tuple(e for e in above if e in proven and not is_company(graph, e)),
+        )
+    return _show_doubt(voting, target, above, outside, proven)
+
+
+def holdings_among(
+    graph: OwnershipGraph, target: LegalEntityId, members: Container[LegalEntityId]
+) -> tuple[Holding, ...]:
+    """Return the holdings in the target and in the members above it whose holders are members, nearest first."""
+    found, seen, queue = [], {target}, [target]
+    for held in queue:
+        for holding in graph.holders_of.get(held, ()):
+            if holding.holder_id in members and _has_weight(holding):
+                found.append(holding)
+                if holding.holder_id not in seen:
+                    seen.add(holding.holder_id)
+                    queue.append(holding.holder_id)
+    return tuple(found)
 
 
 def find_undeclared_votes(
@@ -153,18 +194,66 @@ def _prove(held: list[Holding]) -> tuple[Holding, ...]:
     return tuple(holding for holding in held if share_bp(holding, "votes") > 0)
 
 
-def _find_open_entities(
-    graph: OwnershipGraph, target: LegalEntityId, above: tuple[LegalEntityId, ...]
-) -> tuple[LegalEntityId, ...]:
-    """Return the entities whose missing facts leave room for control from outside, empty if there is none."""
-    extra = find_undeclared_votes(graph, above)
-    possible = [
-        entity_id
-        for entity_id in above
-        if is_eu(graph, entity_id) is not True and can_control(graph, entity_id)
-    ]
-    starts = [frozenset({entity_id}) for entity_id in possible] or [frozenset[LegalEntityId]()]
-    if not any(target in control_closure(graph, start, extra) for start in starts):
-        return ()
-    open_entities = set(extra) | {entity_id for entity_id in possible if is_eu(graph, entity_id) is None}
-    return tuple(entity_id for entity_id in above if entity_id in open_entities) or (target,)
+def _has_weight(holding: Holding) -> bool:
+    return share_bp(holding, "votes") > 0 or holding.appoints_board_majority or holding.has_dominance
+
+
+def _is_union_float(graph: OwnershipGraph, entity_id: LegalEntityId) -> bool:
+    return is_eu(graph, entity_id) is True and not can_control(graph, entity_id)
+
+
+def _prove_union(voting: Voting, above: tuple[LegalEntityId, ...]) -> dict[LegalEntityId, None]:
+    """Return the persons and states of the Union, its floats, and the companies that these are shown to control."""
+    graph = voting.graph
+    owners = [e for e in above if is_eu(graph, e) is True and not is_company(graph, e)]
+    proven = spread_control(voting, owners, Mode.PROVEN, lambda e: is_eu(graph, e) is True)
+    return {e: None for e in proven if can_control(graph, e)}
+
+
+def _show_control(
+    voting: Voting,
+    target: LegalEntityId,
+    outside: list[LegalEntityId],
+    certain: dict[LegalEntityId, None],
+) -> ControlFinding:
+    """Name who controls the target from outside: one holder where one does alone, else all of them together."""
+    graph = voting.graph
+    for start in dict.fromkeys(actor for e in outside for actor in sorted(voting.actors_of(e))):
+        if is_eu(graph, start) is not False:
+            continue
+        closure = control_closure(graph, frozenset({start}))
+        if target in closure:
+            return ControlFinding(Ternary.FAIL, ControlGround.SOLE, start, prove_path(closure, target))
+    proof = holdings_among(graph, target, certain)
+    holders = {holding.holder_id for holding in proof if is_eu(graph, holding.holder_id) is False}
+    if len(holders) == 1:
+        return ControlFinding(Ternary.FAIL, ControlGround.SOLE, min(holders), proof)
+    return ControlFinding(Ternary.FAIL, ControlGround.TOGETHER, proof=proof)
+
+
+def _show_doubt(
+    voting: Voting,
+    target: LegalEntityId,
+    above: tuple[LegalEntityId, ...],
+    outside: list[LegalEntityId],
+    proven: dict[LegalEntityId, None],
+) -> ControlFinding:
+    """Say what leaves control open: a presumption, a missing fact, a ring without owner, or holders too small."""
+    graph = voting.graph
+    missing = tuple(
+        e for e in above if is_eu(graph, e) is None or undeclared_bp(graph, e, "votes")
+    )  # fmt: skip
+    rings = tuple(e for e in above if is_company(graph, e) and is_eu(graph, e) is True and e not in proven)
+    if missing:
+        return ControlFinding(Ternary.UNKNOWN, ControlGround.MISSING, open_entities=missing)
+    presumed = spread_control(voting, outside, Mode.POSSIBLE)
+    if target in presumed:
+        proof = holdings_among(graph, target, presumed)
+        return ControlFinding(Ternary.UNKNOWN, ControlGround.PRESUMED, proof=proof, open_entities=(target,))
+    floats = tuple(e for e in above if not can_control(graph, e))
+    if not floats and not any(is_eu(graph, e) is True and not is_company(graph, e) for e in above):
+        return ControlFinding(Ternary.UNKNOWN, ControlGround.NO_OWNER, open_entities=rings or (target,))
+    proof = graph.holders_of.get(target, ())
+    return ControlFinding(
+        Ternary.UNKNOWN, ControlGround.NO_MAJORITY, proof=proof, open_entities=rings or (target,)
+    )

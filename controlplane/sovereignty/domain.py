@@ -1,7 +1,7 @@
 """Legal facts, what a tenant requires of them, and what was found: frozen values without I/O.
 
 Shares are integers in basis points (10,000 = 100 %), PUE and grams of CO2e per kWh in thousandths, so that no
-rule compares floats (sovereignty.md §4.4). A fact that is not known is None and is never read as harmless.
+rule compares floats. A fact that is not known is None and is never read as harmless.
 """
 
 from __future__ import annotations

@@ -11,8 +11,6 @@ from controlplane.kernel.ids import LegalEntityId
 from controlplane.sovereignty.domain import BASIS_POINTS, EntityKind, FactSet, Holding, LegalEntity
 
 Share = Literal["capital", "votes"]
-# A structure with more entities than this above one company is not judged: unknown, hence refused.
-UPSTREAM_ENTITIES_MAX = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +80,9 @@ def undeclared_bp(graph: OwnershipGraph, entity_id: LegalEntityId, share: Share)
     return max(0, BASIS_POINTS - stated_bp(graph, entity_id, share))
 
 
-def is_judgeable(graph: OwnershipGraph, above: tuple[LegalEntityId, ...]) -> bool:
+def is_judgeable(graph: OwnershipGraph, above: tuple[LegalEntityId, ...], entities_max: int) -> bool:
     """Whether the structure is small enough and no company is stated to be held beyond 100 %."""
-    if len(above) > UPSTREAM_ENTITIES_MAX:
+    if len(above) > entities_max:
         return False
     return all(
         stated_bp(graph, entity_id, "capital") <= BASIS_POINTS

@@ -2,8 +2,7 @@
 
 Look-through share: Y = D + A·Y with Y = 1 for the holder itself, solved in exact fractions, so that pyramids,
 cross-holdings and loops need no special case. Conservative attribution counts what a controlled company holds
-whole; proportional multiplies along the chain; the referential does not say which, so both are offered
-(sovereignty.md §2.1, §3.3).
+whole; proportional multiplies along the chain; the referential does not say which, so both are offered.
 """
 
 from __future__ import annotations
@@ -29,6 +28,8 @@ from controlplane.sovereignty.graph_rules import (
     upstream,
 )
 
+# Shares are solved exactly, which costs more than control does: a larger structure is unknown, hence refused.
+OWNERSHIP_ENTITIES_MAX: Final = 500
 INDIVIDUAL_LIMIT: Final = Fraction(24, 100)
 COLLECTIVE_LIMIT: Final = Fraction(39, 100)
 SHARES: Final[tuple[Share, ...]] = ("capital", "votes")
@@ -74,7 +75,7 @@ def judge_secnumcloud_ownership(
 ) -> tuple[OwnershipFinding, ...]:
     """Return every ground of §19.6(a), (b) that fails or is unknown; none means that the test is passed."""
     above = upstream(graph, target)
-    if not is_judgeable(graph, above):
+    if not is_judgeable(graph, above, OWNERSHIP_ENTITIES_MAX):
         return (OwnershipFinding(Ground.STRUCTURE, Ternary.UNKNOWN, holder=target),)
     findings = [
         *_judge_places(graph, target),

@@ -26,6 +26,7 @@ from controlplane.sovereignty.domain import (
 from controlplane.sovereignty.graph_rules import OwnershipGraph, build_graph, upstream
 from controlplane.sovereignty.ownership_rules import judge_secnumcloud_ownership
 from controlplane.sovereignty.requirement_rules import hash_requirement
+from controlplane.sovereignty.wording_control import reason_of_control
 
 OPERATOR = Text("the operator", "l'exploitant")
 OWNER = Text("the owner", "le propriétaire")
@@ -160,7 +161,7 @@ def _judge_entity(
     if requirement.is_non_eu_control_denied:
         control = find_non_eu_control(graph, entity_id)
         if control.outcome is not Ternary.PASS:
-            yield wording.reason_of_control(graph, entity_id, role, control)
+            yield reason_of_control(graph, entity_id, role, control)
     if requirement.is_secnumcloud_ownership_required:
         for finding in judge_secnumcloud_ownership(graph, entity_id, requirement.attribution):
             yield wording.reason_of_ownership(graph, entity_id, role, requirement.attribution, finding)

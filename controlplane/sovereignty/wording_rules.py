@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from fractions import Fraction
 
 from controlplane.kernel.ids import LegalEntityId
-from controlplane.sovereignty.control_rules import ControlFinding
 from controlplane.sovereignty.domain import (
     Attribution,
     Certification,
@@ -78,8 +77,8 @@ def step_of_holding(graph: OwnershipGraph, holding: Holding) -> WhyStep:
     return WhyStep(
         fact_id=str(holding.id),
         text=Text(
-            en=f"{holder.en} holds {_join(en, 'and') or 'no share'} in {held.en}.",
-            fr=f"{holder.fr} détient {_join(fr, 'et') or 'aucune part'} dans {held.fr}.",
+            en=f"{holder.en} holds {join_words(en, 'and') or 'no share'} in {held.en}.",
+            fr=f"{holder.fr} détient {join_words(fr, 'et') or 'aucune part'} dans {held.fr}.",
         ),
         evidence=holding.evidence,
         evidence_sha256=holding.evidence_sha256,
@@ -92,7 +91,10 @@ def step_of_places(entity: LegalEntity) -> WhyStep:
     fr = [f"{noun} {place or 'inconnu'}" for noun, place in zip(_PLACES_FR, entity.places, strict=False)]
     return WhyStep(
         fact_id=str(entity.id),
-        text=Text(en=f"{entity.name} has its {_join(en, 'and')}.", fr=f"{entity.name} : {_join(fr, 'et')}."),
+        text=Text(
+            en=f"{entity.name} has its {join_words(en, 'and')}.",
+            fr=f"{entity.name} : {join_words(fr, 'et')}.",
+        ),
         evidence=entity.evidence,
         evidence_sha256=entity.evidence_sha256,
     )
@@ -118,49 +120,6 @@ def step_of_certification(certification: Certification) -> WhyStep:
 def steps_of_entities(graph: OwnershipGraph, entity_ids: Iterable[LegalEntityId]) -> tuple[WhyStep, ...]:
     known = (graph.entities.get(entity_id) for entity_id in entity_ids)
     return tuple(step_of_places(entity) for entity in known if entity is not None)[:WHY_STEPS_MAX]
-
-
-def reason_of_control(
-    graph: OwnershipGraph, target: LegalEntityId, role: Text, finding: ControlFinding
-) -> Reason:
-    """Word a finding on control that is not PASS; `role` says what the target is to the site."""
-    held = name_entity(graph, target)
-    if finding.outcome is Ternary.FAIL and finding.controller is not None:
-        controller = name_entity(graph, finding.controller)
-        steps = [
-            *steps_of_entities(graph, [finding.controller]),
-            *(step_of_holding(graph, holding) for holding in finding.proof),
-        ]
-        if finding.controller == target:
-            text = Text(
-                en=f"{_capital(role.en)}, {held.en}, is itself outside the European Union.",
-                fr=f"{_capital(role.fr)}, {held.fr}, est lui-même hors de l'Union européenne.",
-            )
-        else:
-            text = Text(
-                en=f"{_capital(role.en)}, {held.en}, is controlled from outside the European Union by {controller.en}.",
-                fr=f"{_capital(role.fr)}, {held.fr}, est contrôlé hors de l'Union européenne par {controller.fr}.",
-            )
-        return Reason(
-            ReasonCode.NON_EU_CONTROL,
-            "no control from outside the EU",
-            controller.en,
-            text,
-            tuple(steps)[:WHY_STEPS_MAX],
-        )
-    missing = [name_entity(graph, entity_id) for entity_id in finding.open_entities]
-    return Reason(
-        code=ReasonCode.NON_EU_CONTROL_UNKNOWN,
-        required="no control from outside the EU",
-        observed="unknown",
-        text=Text(
-            en=f"Who controls {role.en}, {held.en}, is not proven: ownership facts are missing for"
-            f" {_join([m.en for m in missing], 'and')}.",
-            fr=f"Le contrôle de {role.fr}, {held.fr}, n'est pas établi : il manque des faits de détention pour"
-            f" {_join([m.fr for m in missing], 'et')}.",
-        ),
-        why_path=steps_of_entities(graph, finding.open_entities),
-    )
 
 
 def reason_of_ownership(
@@ -195,6 +154,8 @@ def _word_ground(
     who = Text("holders that nobody has declared", "des détenteurs non déclarés")
     if finding.holder is not None:
         who = name_entity(graph, finding.holder)
+    elif finding.ground is Ground.CONTROL:
+        who = Text("Holders outside the Union together", "L'ensemble des détenteurs hors de l'Union")
     if finding.ground in (Ground.INDIVIDUAL, Ground.COLLECTIVE):
         return _word_shares(held, who, finding)
     is_unknown = finding.outcome is Ternary.UNKNOWN
@@ -219,7 +180,10 @@ def _word_ground(
         return (
             "no control from outside the EU",
             who.en,
-            Text(en=f"{who.en} controls {held.en} (§19.6 b).", fr=f"{who.fr} contrôle {held.fr} (§19.6 b)."),
+            Text(
+                en=f"{who.en} {'controls' if finding.holder else 'control'} {held.en} (§19.6 b).",
+                fr=f"{who.fr} contrôle {held.fr} (§19.6 b).",
+            ),
         )
     return (
         "an ownership structure that can be judged",
@@ -271,9 +235,9 @@ def _word_shares(held: Text, who: Text, finding: OwnershipFinding) -> tuple[str,
         f"<= {limit.en} {'each' if is_one else 'together'}",
         amount.en,
         Text(
-            en=f"{_capital(subject.en)} {verb_en} {amount.en} of the {noun.en} of {held.en}, directly and indirectly;"
+            en=f"{capitalize(subject.en)} {verb_en} {amount.en} of the {noun.en} of {held.en}, directly and indirectly;"
             f" at most {limit.en} is allowed (§19.6 b).",
-            fr=f"{_capital(subject.fr)} {verb_fr} {amount.fr} {noun.fr} de {held.fr}, directement et indirectement ;"
+            fr=f"{capitalize(subject.fr)} {verb_fr} {amount.fr} {noun.fr} de {held.fr}, directement et indirectement ;"
             f" le maximum admis est {limit.fr} (§19.6 b).",
         ),
     )
@@ -284,11 +248,11 @@ def describe_is_eu(graph: OwnershipGraph, entity_id: LegalEntityId) -> str:
     return {True: "inside", False: "outside", None: "unknown"}[is_eu(graph, entity_id)]
 
 
-def _join(parts: list[str], word: str) -> str:
+def join_words(parts: list[str], word: str) -> str:
     if len(parts) < 2:
         return "".join(parts)
     return f"{', '.join(parts[:-1])} {word} {parts[-1]}"
 
 
-def _capital(text: str) -> str:
+def capitalize(text: str) -> str:
     return text[:1].upper() + text[1:]
