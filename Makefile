@@ -79,7 +79,7 @@ imports: setup  ## who may import whom
 	@$(BIN)/lint-imports
 
 golden: setup  ## write the golden files anew; their diff is reviewed as a contract
-	@REMPART_GOLDEN=write $(BIN)/python -m pytest tests/golden tests/unit/gateway/test_envoy_config.py tests/unit/cli/test_commands.py
+	@REMPART_GOLDEN=write $(BIN)/python -m pytest tests/golden tests/unit/gateway/test_envoy_config.py tests/unit/cli/test_commands.py tests/architecture/test_retention.py
 
 bench: build  ## measure; figures are printed and kept as JSON under build/bench; NAMES="api wake" chooses
 	@$(BIN)/python -m tests.bench $(NAMES)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from controlplane.capacity import tasks as capacity
 from controlplane.deployments import tasks as deployments
 from controlplane.einvoicing import tasks as einvoicing
+from controlplane.entrypoints import retention
 from controlplane.identity import tasks as identity
 from controlplane.invoicing import tasks as invoicing
 from controlplane.metering import tasks as metering
@@ -40,6 +41,7 @@ def all_consumers(context: Context) -> Consumers:
         *invoicing.consumers(context),
         *payments.consumers(context),
         *einvoicing.consumers(context),
+        *retention.consumers(context),
     ]
     return Consumers(consumers)
 
@@ -55,4 +57,5 @@ def all_ticks() -> tuple[Tick, ...]:
         *invoicing.TICKS,
         *payments.TICKS,
         *einvoicing.TICKS,
+        *retention.TICKS,
     )
