@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from controlplane.gateway.domain import Endpoint, GatewayConfig, Route
-from controlplane.gateway.envoy_listener import ANSWER_BUFFER_BYTES_MAX, watched_source
+from controlplane.gateway.envoy_listener import BUFFER_BYTES_MAX, watched_source
 from controlplane.gateway.snapshot_rules import COUNT_MAX
 
 Json = dict[str, Any]
@@ -21,8 +21,12 @@ CONNECT_SECONDS_MAX = 2
 """A pod of the same datacenter that takes longer than this to accept is gone."""
 
 IDLE_SECONDS_MAX = 4
-"""Idle connections to engines: below the 5 s after which llama.cpp and uvicorn close theirs, so that
-a request is not written to a connection that is being closed."""
+"""Idle connections to the gateway's own process: far below the 75 s after which it closes them."""
+
+ENGINE_CALLS_PER_CONNECTION = 1
+"""A connection to an engine carries one call. An engine may close a connection that it announced to keep (llama.cpp
+does after each stream), and a request written meanwhile is lost though nobody can tell whether it was run
+(envoyproxy/envoy#47468): it cannot be sent again, so it must not be written there."""
 
 
 def build_clusters(config: GatewayConfig, routes: Iterable[Route]) -> list[Json]:
@@ -48,7 +52,7 @@ def _deployment_cluster(config: GatewayConfig, route: Route) -> Json:
     calls_max = min(COUNT_MAX, route.replicas_max * route.concurrency_per_replica + route.queue.requests_max)
     name = route.regional_deployment_id
     return {
-        **_cluster(name),
+        **_cluster(name, {"max_requests_per_connection": ENGINE_CALLS_PER_CONNECTION}),
         "type": "EDS",
         "eds_cluster_config": {"eds_config": watched_source(config, "eds", name)},
         "lb_policy": "LEAST_REQUEST",
@@ -80,7 +84,7 @@ def _deployment_cluster(config: GatewayConfig, route: Route) -> Json:
 
 def _gateway_cluster(config: GatewayConfig) -> Json:
     return {
-        **_cluster(GATEWAY_CLUSTER),
+        **_cluster(GATEWAY_CLUSTER, {"idle_timeout": f"{IDLE_SECONDS_MAX}s"}),
         "type": "STATIC",
         "load_assignment": {
             "cluster_name": GATEWAY_CLUSTER,
@@ -89,16 +93,16 @@ def _gateway_cluster(config: GatewayConfig) -> Json:
     }
 
 
-def _cluster(name: str) -> Json:
+def _cluster(name: str, http: Json) -> Json:
     return {
         "@type": "type.googleapis.com/envoy.config.cluster.v3.Cluster",
         "name": name,
         "connect_timeout": f"{CONNECT_SECONDS_MAX}s",
-        "per_connection_buffer_limit_bytes": ANSWER_BUFFER_BYTES_MAX,
+        "per_connection_buffer_limit_bytes": BUFFER_BYTES_MAX,
         "typed_extension_protocol_options": {
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
                 "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-                "common_http_protocol_options": {"idle_timeout": f"{IDLE_SECONDS_MAX}s"},
+                "common_http_protocol_options": http,
                 "explicit_http_config": {"http_protocol_options": {}},
             }
         },

@@ -1,6 +1,6 @@
 """The listener Envoy serves: filters, limits, errors and the access log. Pure builders of Envoy v3 JSON.
 
-Source: Envoy 1.40 API (listener, http_connection_manager, lua, buffer, json_to_metadata, sse_to_metadata).
+Source: Envoy 1.40 API (listener, http_connection_manager, lua, buffer).
 """
 
 from __future__ import annotations
@@ -14,14 +14,19 @@ from controlplane.gateway.refusal_rules import AUTHENTICATION, INVALID_REQUEST, 
 
 Json = dict[str, Any]
 
-BODY_BYTES_MAX = 8 * 1024 * 1024
-"""A request's body: OpenAI's clients send images inline; past 8 MiB a file belongs in an object store."""
+BODY_BYTES_MAX = 1024 * 1024
+"""A request's body: text, of which a context of 128,000 tokens takes half. No model of the catalogue takes images;
+one that does needs a larger bound on its own routes, not on all."""
 
-ANSWER_BUFFER_BYTES_MAX = 32 * 1024 * 1024
-"""An answer that is one JSON document is held until its usage is read; 32 MiB holds 2,000 embeddings."""
+BUFFER_BYTES_MAX = BODY_BYTES_MAX + 128 * 1024
+"""What Envoy holds of one direction of a connection; past it the sender is asked to wait. Above the largest body, which
+is so refused for its size before its sender is asked to wait. Answers are read as they pass: this bounds none."""
 
-EVENT_BYTES_MAX = 1024 * 1024
-"""One server-sent event; a larger one is passed on but its counts are not read."""
+EVENT_BYTES_MAX = 64 * 1024
+"""One server-sent event; a larger one is passed on, its counts are not read, and it is counted as unread."""
+
+SLICE_BYTES = 64 * 1024
+"""How much of a request's body the script copies at a time."""
 
 KEY_TABLE_MAX = 4096
 """Keys a worker remembers, twice (two generations): about 2 MB."""
@@ -37,7 +42,6 @@ IDLE_SECONDS_MAX = 300
 CONNECTIONS_MAX = 10_000
 
 _TYPE = "type.googleapis.com/envoy.extensions"
-_JSON_TYPES = r"^application/json.*"
 
 
 def build_listener(config: GatewayConfig) -> Json:
@@ -46,7 +50,7 @@ def build_listener(config: GatewayConfig) -> Json:
         "@type": "type.googleapis.com/envoy.config.listener.v3.Listener",
         "name": "tenants",
         "address": {"socket_address": {"address": config.host, "port_value": config.port}},
-        "per_connection_buffer_limit_bytes": ANSWER_BUFFER_BYTES_MAX,
+        "per_connection_buffer_limit_bytes": BUFFER_BYTES_MAX,
         "filter_chains": [
             {
                 "filters": [
@@ -120,11 +124,15 @@ def watched_source(config: GatewayConfig, kind: str, name: str | None = None) ->
 
 def _filters(config: GatewayConfig) -> list[Json]:
     return [
-        _lua("rempart.authorize", "authorize.lua", config),
+        # Counts bytes as they come, also while the key is being checked: the buffer behind it would not.
+        _filter(
+            "envoy.filters.http.body_size_limit",
+            "body_size_limit.v3.BodySizeLimit",
+            {"max_request_bytes": BODY_BYTES_MAX},
+        ),
+        _lua("rempart.authorize", config, "authorize.lua"),
         _filter("envoy.filters.http.buffer", "buffer.v3.Buffer", {"max_request_bytes": BODY_BYTES_MAX}),
-        _filter("envoy.filters.http.json_to_metadata", "json_to_metadata.v3.JsonToMetadata", _body_rules()),
-        _lua("rempart.route", "route.lua", config),
-        _filter("envoy.filters.http.sse_to_metadata", "sse_to_metadata.v3.SseToMetadata", _event_rules()),
+        _lua("rempart.route", config, "json.lua", "events.lua", "route.lua"),
         _filter("envoy.filters.http.router", "router.v3.Router", {"suppress_envoy_headers": True}),
     ]
 
@@ -133,61 +141,18 @@ def _filter(name: str, message: str, config: Json) -> Json:
     return {"name": name, "typed_config": {"@type": f"{_TYPE}.filters.http.{message}", **config}}
 
 
-def _lua(name: str, file: str, config: GatewayConfig) -> Json:
-    source = resources.files("controlplane.gateway").joinpath("lua", file).read_text(encoding="utf-8")
+def _lua(name: str, config: GatewayConfig, *files: str) -> Json:
+    """Join the files of one script: Envoy gives a script one text, and no way to load another."""
+    folder = resources.files("controlplane.gateway").joinpath("lua")
+    source = "\n".join(folder.joinpath(file).read_text(encoding="utf-8") for file in files)
     constants = (
         f"local INTERNAL_TOKEN = {json.dumps(config.internal_token)}\n"
         f"local BODY_BYTES_MAX = {BODY_BYTES_MAX}\n"
+        f"local EVENT_BYTES_MAX = {EVENT_BYTES_MAX}\n"
+        f"local SLICE_BYTES = {SLICE_BYTES}\n"
         f"local KEY_TABLE_MAX = {KEY_TABLE_MAX}\n"
     )
     return _filter(name, "lua.v3.Lua", {"default_source_code": {"inline_string": constants + source}})
-
-
-def _body_rules() -> Json:
-    request = {
-        "rules": [
-            {
-                **_take(["model"], "model", "rempart.request", "STRING"),
-                "on_error": {"metadata_namespace": "rempart.request", "key": "error", "value": "json"},
-            },
-            _take(["stream"], "stream", "rempart.request", "PROTOBUF_VALUE"),
-            _take(["stream_options", "include_usage"], "wants_usage", "rempart.request", "PROTOBUF_VALUE"),
-        ],
-        "allow_content_types_regex": {"regex": _JSON_TYPES},
-    }
-    answer = {
-        "rules": [
-            _take(["usage", "prompt_tokens"], "input_tokens", "rempart.usage", "NUMBER"),
-            _take(["usage", "completion_tokens"], "output_tokens", "rempart.usage", "NUMBER"),
-        ],
-        "allow_content_types_regex": {"regex": _JSON_TYPES},
-    }
-    return {"request_rules": request, "response_rules": answer}
-
-
-def _event_rules() -> Json:
-    selectors = {
-        "input_tokens": ["usage", "prompt_tokens"],
-        "output_tokens": ["usage", "completion_tokens"],
-        "read_tokens": ["timings", "prompt_n"],
-        "cached_tokens": ["timings", "cache_n"],
-        "made_tokens": ["timings", "predicted_n"],
-    }
-    rules = [{"rule": _take(path, key, "rempart.usage", "NUMBER")} for key, path in selectors.items()]
-    parser = {"@type": f"{_TYPE}.content_parsers.json.v3.JsonContentParser", "rules": rules}
-    return {
-        "response_rules": {
-            "content_parser": {"name": "envoy.content_parsers.json", "typed_config": parser},
-            "max_event_size": EVENT_BYTES_MAX,
-        }
-    }
-
-
-def _take(path: list[str], key: str, namespace: str, kind: str) -> Json:
-    return {
-        "selectors": [{"key": part} for part in path],
-        "on_present": {"metadata_namespace": namespace, "key": key, "type": kind},
-    }
 
 
 def _mappers() -> list[Json]:
@@ -207,9 +172,6 @@ def _mappers() -> list[Json]:
     waited = Refusal(
         408, INVALID_REQUEST, "request_timeout", "The request was not sent in the time it is given."
     )
-    answer = Refusal(
-        500, SERVER, "answer_too_large", "The engine's answer is larger than the gateway may hold."
-    )
     unknown = Refusal(404, INVALID_REQUEST, "unknown_url", "This gateway has no such path.")
     closed = Refusal(401, AUTHENTICATION, "invalid_api_key", "Incorrect API key provided.")
     return [
@@ -224,7 +186,6 @@ def _mappers() -> list[Json]:
         _mapper(large, _status(413)),
         _mapper(header, _status(431)),
         _mapper(waited, _status(408)),
-        _mapper(answer, _status(500)),
     ]
 
 
@@ -257,7 +218,7 @@ def _access_log(config: GatewayConfig) -> Json:
         "started_at": "%START_TIME(%Y-%m-%dT%H:%M:%S.%3fZ)%",
         "route": "%METADATA(ROUTE:rempart)%",
         "seen": "%DYNAMIC_METADATA(rempart)%",
-        "usage": "%DYNAMIC_METADATA(rempart.usage)%",
+        "usage": "%DYNAMIC_METADATA(rempart.usage:counts)%",
         "host_instance": "%UPSTREAM_METADATA(rempart:instance)%",
         "instance": "%RESP(X-REMPART-INSTANCE)%",
         "status": "%RESPONSE_CODE%",

@@ -29,7 +29,8 @@ class Event(Enum):
     GONE = "gone"
 
 
-# FAILED is not the end: a person fixes the cause and asks for a restart, which is START.
+# Only a start can fail, while a person waits for it; what has been up is tried again for ever.
+# FAILED is not the end: the person fixes the cause and asks for a restart, which is START.
 TRANSITIONS: Mapping[tuple[State, Event], State] = {
     (State.WAITING, Event.START): State.STARTING,
     (State.STARTING, Event.SUCCEED): State.READY,
@@ -52,9 +53,10 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = {
 FULFILLED = frozenset({State.READY, State.DONE})
 
 BACKOFF_SECONDS_FIRST = 0.5
+# Long enough that a program which cannot run costs nothing, short enough that nobody has to come.
 BACKOFF_SECONDS_MAX = 30.0
-# Ten crashes in a row with these pauses are about two and a half minutes: no passing trouble lasts so long.
-CRASHES_MAX = 10
+# A program that has not come up after so many tries in a row fails the whole start: a person is waiting.
+START_CRASHES_MAX = 4
 # A program that stood this long has recovered: its next crash is a first one again.
 STEADY_SECONDS = 60.0
 
@@ -72,12 +74,18 @@ def decide_next(state: State, event: Event) -> State:
     return TRANSITIONS[(state, event)]
 
 
-def decide_pause(crashes: int) -> float | None:
-    """Seconds to wait after the `crashes`-th crash in a row; None when it is time to give up."""
+def decide_pause(crashes: int, *, is_starting: bool) -> float | None:
+    """Seconds to wait after the `crashes`-th crash in a row; None when the start of the stack has failed.
+
+    What everybody needs comes back without a person: once the stack is up nothing is given up.
+    """
     assert crashes >= 1
-    if crashes >= CRASHES_MAX:
+    if is_starting and crashes >= START_CRASHES_MAX:
         return None
-    return min(BACKOFF_SECONDS_MAX, BACKOFF_SECONDS_FIRST * float(2 ** (crashes - 1)))
+    doublings = min(
+        crashes - 1, 16
+    )  # Past the ceiling in any case; a power of any number of crashes has no bound.
+    return min(BACKOFF_SECONDS_MAX, BACKOFF_SECONDS_FIRST * float(2**doublings))
 
 
 def decide_order(needs: Mapping[str, Iterable[str]]) -> tuple[str, ...]:

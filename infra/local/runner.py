@@ -26,8 +26,6 @@ PROBE_THREADS = 4
 LOG_TAIL_LINES = 15
 # Of what a program says from its start on; a sign stands in its first lines.
 SIGN_BYTES_MAX = 64 * 1024
-# A program that has not come up after so many tries in a row fails the whole start: a person is waiting.
-START_CRASHES_MAX = 4
 
 
 class StackFailed(Exception):
@@ -111,7 +109,7 @@ class Runner:
         self.finish_start()
 
     def finish_start(self) -> None:
-        """From now on a program that crashes is tried for longer: nobody waits in front of the screen."""
+        """From now on a program that crashes is started again for ever: nobody waits in front of the screen."""
         self._is_starting = False
 
     def is_up(self) -> bool:
@@ -285,9 +283,9 @@ class Runner:
             signal_group(managed.process, signal.SIGKILL)
         managed.crashes += 1
         managed.reason = reason
-        pause = decide_pause(managed.crashes)
+        pause = decide_pause(managed.crashes, is_starting=self._is_starting)
         self._move(managed, Event.EXIT)
-        if pause is None or (self._is_starting and managed.crashes >= START_CRASHES_MAX):
+        if pause is None:
             self._move(managed, Event.GIVE_UP)
         else:
             managed.retry_at = time.monotonic() + pause

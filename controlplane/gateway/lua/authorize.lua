@@ -1,6 +1,6 @@
 -- First filter: is this one of our paths, and whose key is it?
 --
--- The three lines above this file are written by envoy_lua.py: INTERNAL_TOKEN, BODY_BYTES_MAX and KEY_TABLE_MAX.
+-- The constants above this file are written by envoy_listener.py.
 -- A Lua state belongs to one worker thread, so the tables below need no lock and are not shared.
 
 local OPERATIONS = {
@@ -212,6 +212,8 @@ function envoy_on_request(handle)
   headers = handle:headers()
   headers:replace("x-rempart-project", entry.project)
   headers:remove("authorization")
+  -- An answer that an engine compressed could not be read for what it used.
+  headers:remove("accept-encoding")
   handle:streamInfo():dynamicMetadata():set("rempart", "caller", {
     tenant = entry.tenant, project = entry.project, key = entry.key, at = now,
   })

@@ -13,93 +13,121 @@ local function refuse(handle, status, code, message, param)
     '","param":' .. param .. '}}')
 end
 
-local function ask_for_counts(handle)
-  local body = handle:body()
-  if body == nil then return end
+local REQUEST_MEMBERS = {model = true, stream = true, stream_options = {include_usage = true}}
+
+-- Reads the body in slices, so that no copy of all of it is made. Returns what was found, whether it is JSON.
+local function read_request(body)
+  if body == nil then return nil, false end
+  local reader = new_reader(REQUEST_MEMBERS)
+  local at, length = 0, body:length()
+  while at < length do
+    local size = math.min(SLICE_BYTES, length - at)
+    feed(reader, body:getBytes(at, size))
+    at = at + size
+  end
+  return finish(reader)
+end
+
+local function ask_for_counts(handle, body)
   local text = body:getBytes(0, body:length())
-  local last = text:find("}%s*$")
-  if last == nil then return end
-  handle:headers():replace("content-length", tostring(body:setBytes(text:sub(1, last - 1) .. COUNTED)))
+  -- The text is known to be an object: its last brace closes it, and only white space follows.
+  local last = #text
+  while byte(text, last) ~= 125 do last = last - 1 end
+  handle:headers():replace("content-length", tostring(body:setBytes(sub(text, 1, last - 1) .. COUNTED)))
 end
 
 function envoy_on_request(handle)
   local headers = handle:headers()
   if headers:get("x-rempart-route") ~= nil then return end
-  local by_host = handle:metadata():get("by_host")
-  local metadata = handle:streamInfo():dynamicMetadata()
-  local call = metadata:get("rempart.request") or {}
   local kind = headers:get("content-type")
-  if kind == nil or kind:find("^application/json") == nil then
+  if kind == nil or kind:lower():find("^application/json") == nil then
     return refuse(handle, "415", "unsupported_media_type", "Send the request as application/json.", "null")
   end
-  -- The buffer filter has written the true length; a body sent in chunks while the key was being checked has
-  -- passed its limit unseen.
-  local length = tonumber(headers:get("content-length") or "0")
-  if length ~= nil and length > BODY_BYTES_MAX then
-    return refuse(handle, "413", "request_too_large",
-      "The request body is larger than " .. BODY_BYTES_MAX .. " bytes.", "null")
-  end
-  if call.error ~= nil then
+  local by_host = handle:metadata():get("by_host")
+  local body = handle:body()
+  local call, is_json = read_request(body)
+  -- What the handle gave before the body was waited for is no longer valid.
+  headers = handle:headers()
+  if not is_json then
     return refuse(handle, "400", "invalid_json", "The request body is not valid JSON.", "null")
   end
+  call = call or {}
   local model = call.model
-  if model == nil and not by_host then
-    return refuse(handle, "400", "model_required", "You must provide a model parameter.", '"model"')
+  if model == nil or model == NULL then
+    if not by_host then
+      return refuse(handle, "400", "model_required", "You must provide a model parameter.", '"model"')
+    end
   end
   -- Header values are written to other processes: nothing but visible ASCII may get there from a body.
-  if model == nil or #model > MODEL_LENGTH_MAX or model:find("[^%g]") then model = "-" end
+  if type(model) ~= "string" or #model > MODEL_LENGTH_MAX or model:find("[^%g]") then model = "-" end
   headers:replace("x-rempart-route", headers:get("x-rempart-project") .. "/" .. model)
   local is_stream = call.stream == true
-  metadata:set("rempart", "call", {
-    is_stream = is_stream, wants_usage = call.wants_usage == true, model = model,
+  handle:streamInfo():dynamicMetadata():set("rempart", "call", {
+    is_stream = is_stream,
+    wants_usage = call.stream_options ~= nil and call.stream_options.include_usage == true,
+    model = model,
   })
   handle:clearRouteCache()
-  if is_stream then ask_for_counts(handle) end
+  if is_stream then ask_for_counts(handle, body) end
 end
 
--- Takes complete events out of `text`: returns them without those that hold only totals, the rest, and how many
--- carried a piece of the answer.
-local function take_events(text, is_wanted)
-  local kept, from, deltas = {}, 1, 0
-  while true do
-    local first, last = text:find("\r?\n\r?\n", from)
-    if first == nil then break end
-    local event = text:sub(from, last)
-    -- Inside a JSON string a quote is escaped, so these patterns match members only, never what a model wrote.
-    local is_totals = event:find('"choices":%s*%[%s*%]') ~= nil
-    if not is_totals and (event:find('"content":%s*"[^"]') or event:find('"text":%s*"[^"]')
-      or event:find('"arguments":%s*"[^"]') or event:find('"reasoning_content":%s*"[^"]')) then
-      deltas = deltas + 1
-    end
-    if is_wanted or not is_totals then kept[#kept + 1] = event end
-    from = last + 1
-  end
-  return table.concat(kept), text:sub(from), deltas
+local function write_counts(handle, counts)
+  handle:streamInfo():dynamicMetadata():set("rempart.usage", "counts", counts)
 end
 
-function envoy_on_response(handle)
-  local kind = handle:headers():get("content-type")
-  if kind == nil or kind:find("^text/event%-stream") == nil then return end
-  local all = handle:streamInfo():dynamicMetadata():get("rempart")
-  if all == nil or all.call == nil then return end
-  local is_wanted, at = all.call.wants_usage, all.caller.at
-  local rest, deltas, last_chunk, ttft = "", 0, nil, nil
+-- One JSON document: read as it passes, nothing of it is held.
+local function count_document(handle)
+  local reader = new_reader(COUNTED_MEMBERS)
   for chunk in handle:bodyChunks() do
-    last_chunk = chunk
+    local size = chunk:length()
+    if size > 0 then feed(reader, chunk:getBytes(0, size)) end
+  end
+  local found, counts = finish(reader), {}
+  if found ~= nil and take_counts(counts, found) then write_counts(handle, counts) end
+end
+
+local function count_events(handle, is_wanted, asked_at)
+  local events = new_events(is_wanted)
+  local last_chunk, passed, ttft = nil, "", nil
+
+  -- Written with each piece: a caller who hangs up ends this script without another word. The handle is asked
+  -- again because what it gave before the last chunk is no longer valid.
+  local function write_news()
+    if not events.has_news then return end
+    events.has_news = false
+    if ttft == nil and events.deltas > 0 then ttft = handle:timestamp() - asked_at end
+    handle:streamInfo():dynamicMetadata():set("rempart", "answer", {
+      deltas = events.deltas, ttft_ms = ttft, unread = events.unread,
+    })
+    if next(events.counts) ~= nil then write_counts(handle, events.counts) end
+  end
+
+  for chunk in handle:bodyChunks() do
+    last_chunk, passed = chunk, ""
     local size = chunk:length()
     if size > 0 then
-      local out, tail, found = take_events(rest .. chunk:getBytes(0, size), is_wanted)
-      rest = tail
-      chunk:setBytes(out)
-      if found > 0 then
-        deltas = deltas + found
-        if ttft == nil then ttft = handle:timestamp() - at end
-        -- Set with each piece: a caller who hangs up ends this script without another word. The handle is asked
-        -- again because what it gave before the last chunk is no longer valid.
-        handle:streamInfo():dynamicMetadata():set("rempart", "answer", {deltas = deltas, ttft_ms = ttft})
-      end
+      local text = chunk:getBytes(0, size)
+      passed = pass_events(events, text)
+      if passed ~= text then chunk:setBytes(passed) end
+      write_news()
     end
   end
   -- A stream that ends without its blank line: what is left goes out with the last chunk.
-  if rest ~= "" and last_chunk ~= nil then last_chunk:setBytes(rest) end
+  if events.held > 0 and last_chunk ~= nil then
+    last_chunk:setBytes(passed .. end_events(events))
+    write_news()
+  end
+end
+
+function envoy_on_response(handle)
+  local kind = (handle:headers():get("content-type") or ""):lower()
+  local is_stream = kind:find("^text/event%-stream") ~= nil
+  if not is_stream and kind:find("^application/json") == nil then return end
+  local all = handle:streamInfo():dynamicMetadata():get("rempart")
+  if all == nil or all.call == nil then return end
+  if is_stream then
+    count_events(handle, all.call.wants_usage, all.caller.at)
+  else
+    count_document(handle)
+  end
 end

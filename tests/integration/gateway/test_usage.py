@@ -5,6 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
+from controlplane.gateway.envoy_listener import BODY_BYTES_MAX
 from tests.integration.gateway.rig import MODEL, Rig, Tenant, wait_until
 from tests.integration.gateway.scripted_engine import Script, ScriptedEngine
 
@@ -93,10 +94,10 @@ def test_a_large_body_is_read_in_full(
     rig: Rig, tenant: Tenant, client: httpx.Client, engine: ScriptedEngine
 ) -> None:
     _start(rig, tenant, engine)
-    image = {"role": "user", "content": "x" * (6 * 1024 * 1024)}
-    response = client.post(CHAT, json={"messages": [image], "model": MODEL, "stream": True})
+    text = {"role": "user", "content": "x" * (BODY_BYTES_MAX - 200)}
+    response = client.post(CHAT, json={"messages": [text], "model": MODEL, "stream": True})
     assert response.status_code == 200
-    assert len(engine.seen[-1][1]) > 6 * 1024 * 1024
+    assert len(engine.seen[-1][1]) > BODY_BYTES_MAX - 200
     assert rig.usage_of(response.headers["x-request-id"])["data"]["output_tokens"] == 5
 
 

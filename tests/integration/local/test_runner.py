@@ -159,6 +159,29 @@ class TestCrash:
         assert find(runner, "service").pid != first
         assert find(runner, "service").restarts == 1
 
+    @pytest.mark.case("S1")
+    @pytest.mark.case("X24")
+    def test_a_program_that_crashes_again_and_again_comes_back(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # Only the clock is shortened: twelve pauses of the real length would take three minutes.
+        monkeypatch.setattr("infra.local.process_rules.BACKOFF_SECONDS_FIRST", 0.001)
+        monkeypatch.setattr("infra.local.process_rules.BACKOFF_SECONDS_MAX", 0.01)
+        runner = bench.runner(ProcessSpec("service", "", python(FOREVER)))
+        runner.start()
+        for crash in range(1, 13):
+            pid = find(runner, "service").pid
+            assert pid is not None
+            os.kill(pid, signal.SIGKILL)
+            tick_until(
+                runner,
+                lambda n=crash: (
+                    find(runner, "service").restarts == n and find(runner, "service").state is State.READY
+                ),
+                f"it runs again after crash {crash}",
+            )
+        assert State.FAILED not in {state for _, state in bench.changes}
+
     def test_what_a_crashed_program_started_ends_with_it(self, bench: Bench) -> None:
         child = bench.folder / "child"
         script = (

@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.local.process_rules import (
+    BACKOFF_SECONDS_FIRST,
     BACKOFF_SECONDS_MAX,
-    CRASHES_MAX,
+    START_CRASHES_MAX,
     TRANSITIONS,
     DependencyCycle,
     Event,
@@ -61,13 +62,20 @@ class TestSelection:
 
 
 class TestPause:
-    def test_restarts_are_bounded(self) -> None:
-        pauses = [decide_pause(crashes) for crashes in range(1, CRASHES_MAX + 1)]
-        assert pauses[:3] == [0.5, 1.0, 2.0]
-        assert pauses[-1] is None
-        given_pauses = [pause for pause in pauses if pause is not None]
-        assert given_pauses == sorted(given_pauses)
-        assert max(given_pauses) == BACKOFF_SECONDS_MAX
+    @pytest.mark.case("S1")
+    @pytest.mark.case("X24")
+    @given(st.integers(1, 10**9))
+    def test_what_was_up_is_never_given_up(self, crashes: int) -> None:
+        pause = decide_pause(crashes, is_starting=False)
+        assert pause is not None
+        assert BACKOFF_SECONDS_FIRST <= pause <= BACKOFF_SECONDS_MAX
+        later = decide_pause(crashes + 1, is_starting=False)
+        assert later is not None
+        assert pause < later or pause == BACKOFF_SECONDS_MAX
+
+    def test_a_start_is_given_up_after_a_few_tries(self) -> None:
+        pauses = [decide_pause(crashes, is_starting=True) for crashes in range(1, START_CRASHES_MAX + 1)]
+        assert pauses == [0.5, 1.0, 2.0, None]
 
 
 class TestStates:
