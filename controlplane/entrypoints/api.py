@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from functools import cache
+from functools import cache, partial
+from threading import Lock
 from typing import Any
 
 import structlog
-import uvicorn
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
@@ -17,6 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from controlplane.entrypoints.admission import KEY_MISSING, Admission, bearer_of
 from controlplane.entrypoints.openapi_rules import complete
 from controlplane.entrypoints.routers import PUBLIC_ROUTERS, ROUTERS
 from controlplane.identity import service as identity
@@ -28,10 +30,13 @@ from controlplane.kernel.errors import (
     Unauthenticated,
     Unavailable,
 )
+from controlplane.plumbing.address_rules import Network, client_of
 from controlplane.plumbing.cluster import Clusters
 from controlplane.plumbing.database import Database
+from controlplane.plumbing.http_server import make_server
 from controlplane.plumbing.logging import configure
 from controlplane.plumbing.metrics import serve_metrics
+from controlplane.plumbing.rate_limit import RateLimiter
 from controlplane.plumbing.request_log import RequestLog
 from controlplane.plumbing.settings import Settings, load_settings
 from controlplane.plumbing.web import ERRORS, outage_of, outage_response, problem_response
@@ -42,7 +47,11 @@ log = structlog.get_logger()
 BODY_BYTES_MAX = 1 << 20
 # Producers send usage in batches of thousands; anybody else's body is refused there before it is read as JSON.
 LARGE_BODIES = {"/v1/usage_events": 8 << 20}
+# What all requests hold together: far below the memory that the chart gives this program.
+BODY_BYTES_HELD_MAX = 64 << 20
 ADMIN_PREFIX = "/v1/admin/"
+READY_SECONDS = 1.0
+BODIES_BUSY = "Too many large requests are being taken in just now; send this one again."
 SURPRISE = "Something went wrong on our side; the request id finds it in the logs."
 
 
@@ -57,10 +66,11 @@ class MethodNotAllowed(RempartError):
 
 
 class BodyLimit:
-    """Refuse bodies over the bound while they arrive, declared length or not."""
+    """Refuse bodies over the bound while they arrive, declared length or not; and those that all together are."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
+        self.held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -72,13 +82,20 @@ class BodyLimit:
         async def bounded() -> Message:
             nonlocal received
             message = await receive()
-            received += len(message.get("body", b""))
+            arrived = len(message.get("body", b""))
+            received += arrived
+            self.held += arrived
+            # FastAPI passes on this kind of error alone from where it reads a body.
             if received > allowed:
-                # FastAPI passes on this kind of error alone from where it reads a body.
                 raise HTTPException(PayloadTooLarge.http_status)
+            if self.held > BODY_BYTES_HELD_MAX:
+                raise HTTPException(503, BODIES_BUSY, {"Retry-After": "1"})
             return message
 
-        await self.app(scope, bounded, send)
+        try:
+            await self.app(scope, bounded, send)
+        finally:
+            self.held -= received
 
 
 class DescribedApi(FastAPI):
@@ -92,14 +109,13 @@ class DescribedApi(FastAPI):
 
 def authenticate(request: Request) -> None:
     """Check the caller's key before any handler runs."""
-    header = request.headers.get("Authorization", "")
-    scheme, _, raw_key = header.partition(" ")
-    if scheme.lower() != "bearer" or not raw_key.strip():
-        raise Unauthenticated("This request needs an API key: send it as 'Authorization: Bearer rmp_…'.")
+    raw_key = bearer_of(request.headers.get("Authorization", ""))
+    if raw_key is None:
+        raise Unauthenticated(KEY_MISSING)
     database: Database = request.app.state.database
     settings: Settings = request.app.state.settings
     with database.system(is_read_only=True) as uow:
-        principal = identity.authenticate(uow, raw_key.strip(), settings.pepper)
+        principal = identity.authenticate(uow, raw_key, settings.pepper)
         now = uow.now
     if request.url.path.startswith(ADMIN_PREFIX):
         # Each handler checks too; a handler that forgets is still behind this door.
@@ -116,8 +132,9 @@ def create_app(settings: Settings, database: Database | None = None) -> FastAPI:
     owned = database or Database(settings)
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(started: FastAPI) -> AsyncIterator[None]:
         yield
+        await started.state.limiter.close()
         owned.dispose()
 
     app = DescribedApi(
@@ -132,14 +149,21 @@ def create_app(settings: Settings, database: Database | None = None) -> FastAPI:
     app.state.settings = settings
     app.state.recent_uses = identity.RecentUses()
     app.state.clusters = Clusters(settings.kubeconfig)
+    app.state.limiter = RateLimiter(settings.redis_url)
     app.add_middleware(BodyLimit)
+    app.add_middleware(Admission, settings=settings, limiter=app.state.limiter)
     # Outermost: what it wraps is answered, written and counted, whatever becomes of it.
-    app.add_middleware(RequestLog, program="api", answer_error=_answer_surprise)
+    address_of = partial(_address, settings.trusted_networks)
+    app.add_middleware(RequestLog, program="api", answer_error=_answer_surprise, address_of=address_of)
     for error_type, handler in _HANDLERS.items():
         app.add_exception_handler(error_type, handler)
     app.router.routes.extend(_operations())
     _add_health(app, owned)
     return app
+
+
+def _address(trusted: Sequence[Network], scope: Scope) -> str:
+    return str(client_of(scope, trusted) or "")
 
 
 @cache
@@ -161,10 +185,17 @@ def _add_health(app: FastAPI, database: Database) -> None:
     def live() -> dict[str, str]:
         return {"status": "ok"}
 
+    asking, asked_at = Lock(), -READY_SECONDS
+
     @app.get("/readyz", include_in_schema=False)
     def ready() -> dict[str, str]:
-        with database.system(is_read_only=True) as uow:
-            uow.session.execute(text("SELECT 1"))
+        nonlocal asked_at
+        with asking:
+            # Anybody may ask; the database is asked once a second all the same.
+            if time.monotonic() - asked_at >= READY_SECONDS:
+                with database.system(is_read_only=True) as uow:
+                    uow.session.execute(text("SELECT 1"))
+                asked_at = time.monotonic()
         return {"status": "ready"}
 
 
@@ -234,15 +265,8 @@ def main() -> None:
     settings = load_settings()
     configure("api", settings.log_level)
     serve_metrics(settings.metrics_port, settings.metrics_host)
-    uvicorn.run(
-        create_app(settings),
-        host=settings.api_host,
-        port=settings.api_port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=25,
-    )
+    app = create_app(settings)
+    make_server(app, settings, settings.api_host, settings.api_port, stop_seconds=25).run()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """What the REST door's description says beyond what the routers say: errors, headers, the key, tags.
 
 Pure: takes the document that FastAPI derives from the routers and returns the complete one.
-Sources: OpenAPI 3.1, RFC 9457 (problem+json), RFC 9110 §8.8.3 and §13 (ETag, If-Match), RFC 6585 §3 (428).
+Sources: OpenAPI 3.1, RFC 9457 (problem+json), RFC 9110 §8.8.3 and §13 (ETag, If-Match), RFC 6585 §3 and §4 (428, 429).
 """
 
 from __future__ import annotations
@@ -40,6 +40,9 @@ names each refused field, and `request_id` (also the header `X-Request-Id`) find
 
 **Changing**: what can change has a `version`, which is its `ETag`. A change names the version it was made for in
 `If-Match`: 428 when it is missing, 412 when the resource has changed since.
+
+**Limits**: each key, organization and address may ask for so much a minute, reads and changes counted apart. Beyond it
+the answer is 429, and `Retry-After` says after how many seconds the same request is let through.
 
 **Lists** are read page by page: `limit`, and `cursor` with the `next_cursor` of the page before.
 
@@ -101,7 +104,11 @@ _PROBLEMS: Final[dict[int, tuple[str, str, str]]] = {
         "The request is not understood; see `errors` for each field.",
     ),
     428: ("precondition_required", "If-Match is missing.", "Send If-Match with the ETag of the version you read."),
-    429: ("too_busy", "Send the same again shortly.", "Usage is being written as fast as it can be."),
+    429: (
+        "too_many_requests",
+        "The key, its organization or the caller's address has asked for too much: send the same after Retry-After.",
+        "This key or its organization has read too much in a short time; send the request again in 2 seconds.",
+    ),
     500: ("internal_error", "Something went wrong on our side.", "Something went wrong on our side."),
     503: (
         "database_unavailable",
@@ -203,7 +210,7 @@ def list_errors(path: str, method: str, operation: Json) -> list[int]:
     parameters = operation.get("parameters", [])
     has_body = "requestBody" in operation
     # Each of them asks the database, which may be away.
-    statuses = {500, 503}
+    statuses = {429, 500, 503}
     if operation["operationId"] not in PUBLIC:
         statuses |= {401}
     if operation["operationId"] not in {"get_caller"}:
@@ -221,7 +228,7 @@ def list_errors(path: str, method: str, operation: Json) -> list[int]:
     if has_body or parameters:
         statuses |= {422}
     if operation["operationId"] in _TAKES_EVENTS:
-        statuses |= {415, 429}
+        statuses |= {415}
     return sorted(statuses)
 
 

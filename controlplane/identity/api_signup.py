@@ -51,7 +51,7 @@ class SignupAnswer(WireModel):
 @public_router.post(
     "/signup", operation_id="sign_up", summary="Create an organization, a project and an owner's key",
     status_code=201, response_model=SignupAnswer,
-    responses={status: {"model": Problem} for status in (403, 409, 422)},
+    responses={status: {"model": Problem} for status in (403, 409, 422, 429)},
 )  # fmt: skip
 def sign_up(body: SignupRequest, edge: EdgeDep) -> Response:
     if not edge.settings.is_signup_open:

@@ -86,6 +86,18 @@ class QuotaExceeded(RempartError):
     http_status = 409
 
 
+class TooManyRequests(RempartError):
+    """RFC 6585 §4: the caller has used up what it may ask for; `retry_after_seconds` says when to ask again."""
+
+    code = "too_many_requests"
+    http_status = 429
+    is_retryable = True
+
+    def __init__(self, message: str, *, retry_after_seconds: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
 class Unavailable(RempartError):
     code = "unavailable"
     http_status = 503

@@ -6,8 +6,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from controlplane.plumbing.address_rules import Network, parse_networks
 
 
 class Settings(BaseSettings):
@@ -38,6 +40,17 @@ class Settings(BaseSettings):
     ingest_key_file: Path | None = None
     database_pool_size: int = Field(default=10, ge=1, le=100)
     is_signup_open: bool = True
+    # What one key (twice that for its organization) or one address may do at the API; never off.
+    rate_reads_per_minute: int = Field(default=1800, ge=1)
+    rate_writes_per_minute: int = Field(default=600, ge=1)
+    rate_ingests_per_minute: int = Field(default=6000, ge=1)
+    rate_signups_per_hour: int = Field(default=10, ge=1)
+    rate_failed_signins_per_minute: int = Field(default=20, ge=1)
+    rate_anonymous_per_minute: int = Field(default=120, ge=1)
+    # Networks of the proxies whose X-Forwarded-For is believed; empty: nobody's is.
+    trusted_proxies: str = ""
+    connections_max: int = Field(default=4096, ge=16)
+    connections_per_address_max: int = Field(default=512, ge=4)
     portal_host: str = "127.0.0.1"
     portal_port: int = 8084
     # Where the portal finds the REST door and the gateway.
@@ -49,6 +62,16 @@ class Settings(BaseSettings):
     metrics_host: str = "127.0.0.1"
     metrics_port: int = Field(default=0, ge=0, le=65535)
     log_level: str = "INFO"
+
+    @property
+    def trusted_networks(self) -> tuple[Network, ...]:
+        return parse_networks(self.trusted_proxies)
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, text: str) -> str:
+        parse_networks(text)
+        return text
 
     @property
     def pepper(self) -> bytes:

@@ -23,6 +23,7 @@ from controlplane.kernel.errors import (
     PreconditionFailed,
     PreconditionRequired,
     RempartError,
+    TooManyRequests,
     Unauthenticated,
     Unavailable,
 )
@@ -129,6 +130,8 @@ def problem_response(
         "errors": [{"field": f.field, "message": f.message, "code": f.code} for f in error.fields],
     }
     extra = dict(headers or {})
+    if isinstance(error, TooManyRequests):
+        extra.setdefault("Retry-After", str(error.retry_after_seconds))
     if error.is_retryable:
         extra.setdefault("Retry-After", "1")
     return Response(
@@ -148,6 +151,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
         404: "No such resource for this caller.",
         409: "The resource's state does not allow this, or the name is taken.",
         422: "The request is not understood; `errors` names each field.",
+        429: "Too much was asked for in a short time: send the same again after Retry-After.",
         503: "The database does not answer just now: send the same again after Retry-After.",
     }.items()
 }

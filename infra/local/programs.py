@@ -20,6 +20,17 @@ CELL = "essonne-1-a"
 
 ENTRY = "controlplane.entrypoints"
 
+# Everybody on this machine has one address, and a program that tries things out is in a hurry: more than elsewhere,
+# and still an end.
+LOCAL_RATES = {
+    "REMPART_RATE_READS_PER_MINUTE": "12000",
+    "REMPART_RATE_WRITES_PER_MINUTE": "6000",
+    "REMPART_RATE_SIGNUPS_PER_HOUR": "60",
+    "REMPART_RATE_FAILED_SIGNINS_PER_MINUTE": "30",
+    "REMPART_RATE_ANONYMOUS_PER_MINUTE": "600",
+    "REMPART_CONNECTIONS_PER_ADDRESS_MAX": "2048",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
@@ -134,7 +145,10 @@ def _ingest_environment(layout: Layout, addresses: Addresses) -> dict[str, str]:
 
 def _api(addresses: Addresses, environment: Mapping[str, str], needs: tuple[str, ...]) -> ProcessSpec:
     port = addresses.ports["api"]
-    own = {"REMPART_API_PORT": str(port), "REMPART_GATEWAY_PORT": str(addresses.ports["gateway"])}
+    own = {
+        "REMPART_API_PORT": str(port),
+        "REMPART_GATEWAY_PORT": str(addresses.ports["gateway"]),
+    } | LOCAL_RATES
     is_ready = partial(probes.answers_http, port, "/readyz")
     about = f"REST on http://127.0.0.1:{port}"
     return _python("api", about, f"{ENTRY}.api", needs, {**environment, **own}, is_ready)

@@ -30,7 +30,13 @@ from psycopg import sql
 
 from controlplane.entrypoints.migrate import migrate
 from tests.bench.common import REPOSITORY, cpu_seconds, quantiles, rss_mib
-from tests.fixtures.database import TEST_PEPPER, create_database, free_port, running_redis
+from tests.fixtures.database import (
+    TEST_PEPPER,
+    TEST_RATE_ENVIRONMENT,
+    create_database,
+    free_port,
+    running_redis,
+)
 from tests.fixtures.tenants import bearer, signup_body
 
 CLIENTS = (1, 8)
@@ -151,6 +157,7 @@ def running_api(folder: Path) -> Iterator[tuple[Served, dict[str, str]]]:
                 "REMPART_SYSTEM_DATABASE_URL": urls.system,
                 "REDIS_URL": redis_url,
                 "REMPART_KEY_PEPPER": TEST_PEPPER,
+                **TEST_RATE_ENVIRONMENT,
                 "REMPART_API_PORT": str(port),
                 "REMPART_STATE_DIR": str(folder / "state"),
                 "REMPART_ADMIN_KEY_FILE": str(folder / "admin-key"),

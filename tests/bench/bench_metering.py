@@ -40,7 +40,13 @@ from controlplane.metering.api_ingest import read_body
 from controlplane.plumbing.database import Database
 from controlplane.plumbing.settings import Settings
 from tests.bench.common import cpu_seconds, quantiles
-from tests.fixtures.database import TEST_PEPPER, DatabaseUrls, create_database, free_port
+from tests.fixtures.database import (
+    TEST_PEPPER,
+    TEST_RATE_ENVIRONMENT,
+    DatabaseUrls,
+    create_database,
+    free_port,
+)
 from tests.fixtures.tenants import bearer, signup_body
 from tests.fixtures.usage import BATCH, producer_key, request_event
 
@@ -246,6 +252,7 @@ def api(urls: DatabaseUrls, port: int) -> Iterator[tuple[str, int]]:
         "REMPART_DATABASE_URL": urls.app,
         "REMPART_SYSTEM_DATABASE_URL": urls.system,
         "REMPART_KEY_PEPPER": TEST_PEPPER,
+        **TEST_RATE_ENVIRONMENT,
         "REMPART_API_PORT": str(port),
         "REMPART_LOG_LEVEL": "WARNING",
     }

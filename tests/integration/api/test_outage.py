@@ -18,7 +18,7 @@ from controlplane.plumbing.database import Database
 from controlplane.plumbing.settings import Settings
 from controlplane.plumbing.web import outage_of
 from tests.architecture.wall import METHODS
-from tests.fixtures.database import TEST_PEPPER
+from tests.fixtures.database import TEST_PEPPER, TEST_RATES
 from tests.fixtures.own_postgres import OwnPostgres, own_database
 from tests.fixtures.tenants import Caller, sign_up, signup_body
 
@@ -35,6 +35,7 @@ def door() -> Iterator[tuple[OwnPostgres, TestClient, Caller, str]]:
             system_database_url=SecretStr(urls.system),
             key_pepper=SecretStr(TEST_PEPPER),
             database_pool_size=2,
+            **TEST_RATES,
         )
         database = Database(settings)
         with TestClient(create_app(settings, database), base_url="http://api.test") as client:

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from controlplane.entrypoints.api import create_app
 from controlplane.plumbing.database import Database
 from controlplane.plumbing.settings import Settings
-from tests.fixtures.database import TEST_PEPPER, create_database, drop_database
+from tests.fixtures.database import TEST_PEPPER, TEST_RATES, create_database, drop_database
 from tests.fixtures.door import served
 from tests.integration.deployments.fleet import add_site, make_fleet
 from tests.integration.provider.tenant import Tenant
@@ -35,6 +35,7 @@ def tenant(
         key_pepper=SecretStr(TEST_PEPPER),
         state_dir=folder / "state",
         database_pool_size=4,
+        **TEST_RATES,
     )
     database = Database(settings)
     try:

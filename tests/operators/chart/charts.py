@@ -64,6 +64,8 @@ FULL: dict[str, Values] = {
             "kubeconfig": "rempart-cell",
         },
         "isSignupOpen": True,
+        "trustedProxies": ["10.2.0.0/16", "fd00:2::/64"],
+        "rates": {"readsPerMinute": 6000, "failedSigninsPerMinute": 10},
         "portal": {"replicas": 3, "gatewayUrl": "http://eu-1-gateway.edge"},
         "ingress": {
             "className": "edge",
