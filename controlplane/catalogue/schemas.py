@@ -7,6 +7,7 @@ from datetime import date
 from pydantic import Field
 
 from controlplane.catalogue.domain import InstanceType, Model
+from controlplane.plumbing.amounts import micro_text
 from controlplane.plumbing.web import WireModel
 
 
@@ -60,10 +61,8 @@ class InstanceTypeOut(WireModel):
     memory_mib: int = Field(description="Memory in MiB.")
     gpus: int = Field(description="GPUs.")
     gpu_sku: str | None = Field(description="Which GPUs.")
-    price_per_hour_micro: int = Field(
-        description="Price of an hour in millionths of a minor unit of the currency."
-    )
-    currency: str = Field(description="ISO 4217 code.", examples=["EUR"])
+    price_per_hour: str = Field(description="Price of an hour, before VAT.", examples=["5.00"])
+    currency: str = Field(description="ISO 4217, of the price.", examples=["EUR"])
     source: str = Field(description="Where the price is from.")
     as_of: date = Field(description="Since when the price is so.")
 
@@ -118,7 +117,7 @@ def from_instance_type(kind: InstanceType) -> InstanceTypeOut:
         memory_mib=kind.memory_mib,
         gpus=kind.gpus,
         gpu_sku=kind.gpu_sku,
-        price_per_hour_micro=kind.price_per_hour_micro,
+        price_per_hour=micro_text(kind.price_per_hour_micro),
         currency=kind.currency,
         source=kind.source,
         as_of=kind.as_of,

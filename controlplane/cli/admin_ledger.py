@@ -14,7 +14,7 @@ from controlplane.cli.output import Format, OutputOption, show_list, show_one
 ledger = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 fec = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
-ACCOUNT_COLUMNS = (("account", "code"), ("label", "label"), ("balance cents", "balance_minor"))
+ACCOUNT_COLUMNS = (("account", "code"), ("label", "label"), ("balance", "balance"), ("currency", "currency"))
 ENTRY_COLUMNS = (
     ("number", "number"),
     ("day", "occurred_on"),

@@ -8,7 +8,7 @@ import typer
 
 from controlplane.cli.admin_payments import OrganizationArgument
 from controlplane.cli.config import connect
-from controlplane.cli.costs import CREDIT_COLUMNS, split_pair, to_minor
+from controlplane.cli.costs import CREDIT_COLUMNS, read_amount, split_pair
 from controlplane.cli.errors import WrongUse
 from controlplane.cli.output import Format, OutputOption, show_list, show_one
 
@@ -40,7 +40,7 @@ PLAN_COLUMNS = (
     ("book", "book"),
     ("fee", "fee_sku"),
     ("discount %", "discount_percent"),
-    ("minimum cents", "minimum_minor"),
+    ("minimum", "minimum"),
 )
 BookOption = Annotated[str, typer.Option(help="Price book.")]
 FrenchOption = Annotated[str, typer.Option("--fr", help="As an invoice names it, in French.")]
@@ -136,7 +136,7 @@ def add_plan(
     """Add a plan. Plans never change."""
     body = {
         "code": code, "title_fr": french, "title_en": english, "book": book, "fee_sku": fee,
-        "discount_percent": discount, "minimum_minor": 0 if minimum is None else to_minor(minimum),
+        "discount_percent": discount, "minimum": "0.00" if minimum is None else read_amount(minimum),
     }  # fmt: skip
     with connect() as client:
         show_one(client.prices.create_plan(body), output, name="code")
@@ -184,7 +184,7 @@ def grant_credit(
 ) -> None:
     """Give an organization credit for nothing: a reduction of its next invoices. 'invoices deposit' sells credit."""
     body = {
-        "kind": "PROMOTIONAL", "label": label, "amount_minor": to_minor(amount), "priority": priority,
+        "kind": "PROMOTIONAL", "label": label, "amount": read_amount(amount), "priority": priority,
         "effective_from": effective_from, "expires_at": expires_at,
     }  # fmt: skip
     with connect() as client:

@@ -15,7 +15,6 @@ from controlplane.cli.output import Format, OutputOption, show_list, show_one
 costs = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 budgets = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
-CENTS = 100
 USAGE_COLUMNS = (
     ("from", "start"),
     ("meter", "meter"),
@@ -33,17 +32,22 @@ COST_COLUMNS = (
     ("unit", "unit"),
     ("price", "unit_price"),
     ("for", "price_base_quantity"),
-    ("cents", "net_minor"),
+    ("net", "net"),
 )
 CREDIT_COLUMNS = (
     ("what", "label"),
     ("kind", "kind"),
-    ("cents", "amount_minor"),
-    ("left", "left_minor"),
+    ("amount", "amount"),
+    ("left", "left"),
     ("until", "expires_at"),
     ("id", "id"),
 )
-BUDGET_COLUMNS = (("project", "project_id"), ("cents", "amount_minor"), ("hard", "is_hard"))
+BUDGET_COLUMNS = (
+    ("project", "project_id"),
+    ("amount", "amount"),
+    ("currency", "currency"),
+    ("hard", "is_hard"),
+)
 GROUPS = "sku, project or service"
 GroupOption = Annotated[str | None, typer.Option(help=f"What `groups` sums by: {GROUPS}; else sku.")]
 ProjectOption = Annotated[
@@ -137,14 +141,14 @@ def get_budgets(
         found = next((each for each in client.budgets.list() if each["project_id"] == wanted), None)
     if found is None:
         raise NothingCalled("No budget is set: 'rempart budgets set' sets one.")
-    show_one(found, output, name="amount_minor")
+    show_one(found, output, name="amount")
 
 
 @budgets.command("list")
 def list_budgets(output: OutputOption = Format.TABLE) -> None:
     """List all monthly budgets."""
     with connect() as client:
-        show_list(client.budgets.list(), BUDGET_COLUMNS, output, name="amount_minor")
+        show_list(client.budgets.list(), BUDGET_COLUMNS, output, name="amount")
 
 
 @budgets.command("set")
@@ -157,25 +161,25 @@ def set_budget(
     output: OutputOption = Format.TABLE,
 ) -> None:
     """Set the monthly budget of the organization, or of one project."""
-    minor = to_minor(amount)
+    euros = read_amount(amount)
     with connect() as client:
         body = {
             "project_id": project_or_none(client, project),
-            "amount_minor": minor,
+            "amount": euros,
             "is_hard": not soft,
         }
-        show_one(client.budgets.set(body), output, name="amount_minor")
+        show_one(client.budgets.set(body), output, name="amount")
 
 
-def to_minor(text: str) -> int:
-    """Euros as a person writes them, in cents; WrongUse for what is no amount of whole cents."""
+def read_amount(text: str) -> str:
+    """Euros as a person writes them, as the API takes them; WrongUse for what is no amount of whole cents."""
     try:
-        cents = Decimal(text) * CENTS
+        euros = Decimal(text.replace(",", "."))
     except InvalidOperation:
-        cents = Decimal("NaN")
-    if not cents.is_finite() or cents != cents.to_integral_value() or cents <= 0:
+        euros = Decimal("NaN")
+    if not euros.is_finite() or euros <= 0 or euros != round(euros, 2):
         raise WrongUse(f"'{text}' is no amount in euros: write it as 250 or 99.50.")
-    return int(cents)
+    return f"{euros:.2f}"
 
 
 def split_pair(text: str) -> tuple[str, str]:
@@ -188,8 +192,8 @@ def split_pair(text: str) -> tuple[str, str]:
 def _show_cost(cost: dict[str, Any], output: Format) -> None:
     """For people the lines and then the sums; for programs the document."""
     if output is not Format.TABLE:
-        show_one(cost, output, name="due_minor")
+        show_one(cost, output, name="due")
         return
     show_list(cost["lines"], COST_COLUMNS, output)
-    sums = ("plan", "currency", "net_minor", "credit_minor", "due_minor", "problems", "as_of")
+    sums = ("plan", "currency", "net", "credit", "due", "problems", "as_of")
     show_one({name: cost[name] for name in sums}, output)

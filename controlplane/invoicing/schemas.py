@@ -1,4 +1,4 @@
-"""Wire shapes of invoices. Amounts are decimal strings of major units ("1234.56"), never floats."""
+"""Wire shapes of invoices. Amounts are decimal texts in the document's currency ("1234.56")."""
 
 from __future__ import annotations
 
@@ -19,11 +19,8 @@ from controlplane.invoicing.domain import (
 )
 from controlplane.kernel.errors import InvalidInput
 from controlplane.kernel.period import PARIS, Period
+from controlplane.plumbing.amounts import AmountText, PositiveAmountText, exact_text, minor_of, text_of
 from controlplane.plumbing.web import WireModel
-
-
-def amount(minor: int) -> str:
-    return f"{Decimal(minor).scaleb(-2):.2f}"
 
 
 def parse_month(text: str) -> Period:
@@ -62,7 +59,7 @@ class SellerShape(WireModel):
     legal_form: str = Field(
         min_length=1, max_length=100, description="Legal form.", examples=["Société par actions simplifiée"]
     )
-    capital_minor: int = Field(gt=0, le=10**15, description="Share capital in cents.", examples=[10_000_000])
+    capital: PositiveAmountText = Field(description="Share capital, in EUR.", examples=["100000.00"])
     siren: str = Field(min_length=9, max_length=9, description="SIREN.", examples=["100000009"])
     siret: str = Field(min_length=14, max_length=14, description="SIRET.", examples=["10000000900017"])
     rcs_city: str = Field(
@@ -98,8 +95,16 @@ class SellerShape(WireModel):
     is_demo: bool = Field(description="The company does not exist.", examples=[True])
 
     def to_domain(self) -> Seller:
-        facts = self.model_dump(exclude={"address"})
-        return Seller(address=self.address.to_domain(), **facts)
+        facts = self.model_dump(exclude={"address", "capital"})
+        return Seller(address=self.address.to_domain(), capital_minor=minor_of(self.capital), **facts)
+
+    @classmethod
+    def of(cls, seller: Seller) -> SellerShape:
+        facts = {
+            name: getattr(seller, name) for name in cls.model_fields if name not in {"address", "capital"}
+        }
+        address = AddressShape.model_validate(seller.address, from_attributes=True)
+        return cls(address=address, capital=text_of(seller.capital_minor), **facts)
 
 
 class SellerAnswer(WireModel):
@@ -108,7 +113,7 @@ class SellerAnswer(WireModel):
 
     @classmethod
     def of(cls, seller: Seller, version: int) -> SellerAnswer:
-        return cls(seller=SellerShape.model_validate(seller, from_attributes=True), version=version)
+        return cls(seller=SellerShape.of(seller), version=version)
 
 
 class LineShape(WireModel):
@@ -135,8 +140,8 @@ class LineShape(WireModel):
     def of(cls, line: InvoiceLine) -> LineShape:
         return cls(
             position=line.position, sku=line.sku, name=line.name, description=line.description,
-            quantity=_plain(line.quantity), unit_code=line.unit_code, price=_plain(line.price),
-            base_quantity=_plain(line.base_quantity), net=amount(line.net_minor),
+            quantity=_plain(line.quantity), unit_code=line.unit_code, price=exact_text(line.price),
+            base_quantity=_plain(line.base_quantity), net=text_of(line.net_minor),
             period_start=line.period.start, period_end=line.period.end, calculation=list(line.calculation),
             price_version=line.price_version, is_correction=line.is_correction, project_id=line.project_id,
             service_id=line.service_id,
@@ -219,8 +224,8 @@ class InvoiceShape(WireModel):
                 exemption=vat.exemption_text, source=vat.source,
             ),
             lines=[LineShape.of(line) for line in invoice.lines],
-            allowance=amount(invoice.totals.allowance_minor), net=amount(invoice.totals.net_minor),
-            tax=amount(invoice.totals.tax_minor), gross=amount(invoice.totals.gross_minor),
+            allowance=text_of(invoice.totals.allowance_minor), net=text_of(invoice.totals.net_minor),
+            tax=text_of(invoice.totals.tax_minor), gross=text_of(invoice.totals.gross_minor),
             hold=None
             if invoice.hold is None
             else HoldShape(code=invoice.hold.code, reason=invoice.hold.reason),
@@ -271,29 +276,23 @@ class HoldRequest(WireModel):
 
 
 class DepositRequest(WireModel):
-    net: str = Field(
-        pattern=r"^[0-9]{1,10}(\.[0-9]{1,2})?$",
-        description="Amount before VAT, in EUR.",
-        examples=["1000.00"],
-    )
+    net: AmountText = Field(description="Amount before VAT, in EUR.", examples=["1000.00"])
     label: str = Field(
         min_length=1, max_length=150, description="What it is for; printed.", examples=["Crédit 2027"]
     )
 
     def minor(self) -> int:
-        return int(Decimal(self.net).scaleb(2))
+        return minor_of(self.net)
 
 
 class CreditLine(WireModel):
     position: int = Field(ge=1, description="Line of the invoice.", examples=[1])
-    net: str = Field(
-        pattern=r"^[0-9]{1,13}(\.[0-9]{1,2})?$",
-        description="Amount before VAT to give back.",
-        examples=["10.00"],
+    net: AmountText = Field(
+        description="Amount before VAT to give back, in the invoice's currency.", examples=["10.00"]
     )
 
     def to_domain(self) -> tuple[int, int]:
-        return self.position, int(Decimal(self.net).scaleb(2))
+        return self.position, minor_of(self.net)
 
 
 class CreditNoteRequest(WireModel):

@@ -173,7 +173,7 @@ def check_seller(seller: Seller) -> None:
     if PREFIX.fullmatch(seller.number_prefix) is None:
         problems.append(FieldProblem("number_prefix", "One to six capital letters."))
     if seller.capital_minor <= 0:
-        problems.append(FieldProblem("capital_minor", "The share capital is a mandatory mention."))
+        problems.append(FieldProblem("capital", "The share capital is a mandatory mention."))
     if not seller.electronic_address.startswith(seller.siren):
         problems.append(FieldProblem("electronic_address", "It starts with the SIREN (scheme 0225)."))
     if not 0 <= seller.payment_days <= PERIODIC_PAYMENT_DAYS_MAX:

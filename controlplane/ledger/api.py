@@ -22,6 +22,7 @@ from controlplane.ledger.schemas import (
     EntryShape,
     FiscalYearAnswer,
 )
+from controlplane.plumbing.amounts import CURRENCY, text_of
 from controlplane.plumbing.database import UnitOfWork
 from controlplane.plumbing.web import ERRORS, EdgeDep, PagingDep
 
@@ -44,7 +45,8 @@ def list_accounts(edge: EdgeDep) -> AccountList:
         for balance in service.list_balances(uow):
             balances[balance.account] = balances.get(balance.account, 0) + balance.minor
         accounts = [AccountShape.of(each, balances.get(each.code, 0)) for each in service.list_accounts(uow)]
-        return AccountList(accounts=accounts, balance_minor=sum(balances.values()))
+        total = text_of(sum(balances.values()))
+        return AccountList(accounts=accounts, balance=total, currency=CURRENCY)
 
     return edge.read(query)
 

@@ -1,4 +1,4 @@
-"""Wire shapes of the ledger. Amounts are cents."""
+"""Wire shapes of the ledger. Amounts are decimal texts in euros: the books are kept in them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from datetime import date, datetime
 from pydantic import Field
 
 from controlplane.ledger.domain import Account, AccountingEntity, FiscalYear, JournalCode, JournalEntry
+from controlplane.plumbing.amounts import CURRENCY, text_of
 from controlplane.plumbing.web import WireModel
 
 
@@ -15,7 +16,8 @@ class AccountShape(WireModel):
     label: str = Field(description="CompteLib.", examples=["Clients"])
     is_per_tenant: bool = Field(description="Each line names an organization (CompAuxNum).")
     source: str = Field(description="Where the account comes from.")
-    balance_minor: int = Field(description="Debits less credits, in cents, over all time.")
+    balance: str = Field(description="Debits less credits over all time.", examples=["-120.00"])
+    currency: str = Field(description="ISO 4217.", examples=["EUR"])
 
     @classmethod
     def of(cls, account: Account, balance_minor: int) -> AccountShape:
@@ -24,13 +26,15 @@ class AccountShape(WireModel):
             label=account.label,
             is_per_tenant=account.is_per_tenant,
             source=account.source,
-            balance_minor=balance_minor,
+            balance=text_of(balance_minor),
+            currency=CURRENCY,
         )
 
 
 class AccountList(WireModel):
     accounts: list[AccountShape]
-    balance_minor: int = Field(description="Sum over all accounts: always 0.", examples=[0])
+    balance: str = Field(description="Sum over all accounts: always 0.00.", examples=["0.00"])
+    currency: str = Field(description="ISO 4217.", examples=["EUR"])
 
 
 class EntryLineShape(WireModel):
@@ -38,8 +42,8 @@ class EntryLineShape(WireModel):
     account_label: str = Field(description="CompteLib.")
     organization_id: str | None = Field(description="CompAuxNum.")
     organization_label: str = Field(description="CompAuxLib as it was then.")
-    debit_minor: int = Field(description="In cents.")
-    credit_minor: int = Field(description="In cents.")
+    debit: str = Field(description="Debit.", examples=["120.00"])
+    credit: str = Field(description="Credit.", examples=["0.00"])
     letter: str | None = Field(description="EcritureLet.")
     lettered_on: date | None = Field(description="DateLet.")
 
@@ -55,6 +59,7 @@ class EntryShape(WireModel):
     label: str = Field(description="EcritureLib.")
     validated_on: date = Field(description="ValidDate.")
     posted_at: datetime = Field(description="When it was booked.")
+    currency: str = Field(description="ISO 4217, of every amount here.", examples=["EUR"])
     lines: list[EntryLineShape] = Field(description="Debits and credits; they sum to zero.")
 
     @classmethod
@@ -70,14 +75,15 @@ class EntryShape(WireModel):
             label=entry.label,
             validated_on=entry.validated_on,
             posted_at=entry.posted_at,
+            currency=CURRENCY,
             lines=[
                 EntryLineShape(
                     account=line.account,
                     account_label=line.account_label,
                     organization_id=None if line.tenant_id is None else str(line.tenant_id),
                     organization_label=line.tenant_label,
-                    debit_minor=line.debit_minor,
-                    credit_minor=line.credit_minor,
+                    debit=text_of(line.debit_minor),
+                    credit=text_of(line.credit_minor),
                     letter=line.letter,
                     lettered_on=line.lettered_on,
                 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from decimal import Decimal
 
 from pydantic import Field
 
@@ -16,20 +15,15 @@ from controlplane.payments.domain import (
     Receipt,
     SettlementState,
 )
+from controlplane.plumbing.amounts import CURRENCY, AmountText, minor_of, text_of
 from controlplane.plumbing.web import WireModel
-
-
-def amount(minor: int) -> str:
-    return f"{Decimal(minor).scaleb(-2):.2f}"
 
 
 class PaymentCreate(WireModel):
     organization_id: str = Field(
         max_length=40, description="Who paid.", examples=["org_01k0000000000000000000000a"]
     )
-    amount: str = Field(
-        pattern=r"^[0-9]{1,13}(\.[0-9]{1,2})?$", description="What arrived, in EUR.", examples=["120.00"]
-    )
+    amount: AmountText = Field(description="What arrived, in EUR.", examples=["120.00"])
     received_on: date = Field(description="Day on the bank statement.", examples=["2026-11-20"])
     bank_reference: str = Field(
         min_length=1,
@@ -43,17 +37,19 @@ class PaymentCreate(WireModel):
     method: PaymentMethod = Field(default=PaymentMethod.TRANSFER, description="How.", examples=["TRANSFER"])
 
     def minor(self) -> int:
-        return int(Decimal(self.amount).scaleb(2))
+        return minor_of(self.amount)
 
 
 class SettledShape(WireModel):
     invoice_id: str = Field(description="Invoice.", examples=["inv_01k0000000000000000000000a"])
-    amount: str = Field(description="Part of the payment.", examples=["120.00"])
-    vat: str = Field(description="VAT that falls due with it.", examples=["20.00"])
+    amount: str = Field(description="Part of the payment, in its currency.", examples=["120.00"])
+    vat: str = Field(description="VAT that falls due with it, in the same currency.", examples=["20.00"])
 
     @classmethod
     def of(cls, one: Allocation) -> SettledShape:
-        return cls(invoice_id=str(one.invoice_id), amount=amount(one.amount_minor), vat=amount(one.vat_minor))
+        return cls(
+            invoice_id=str(one.invoice_id), amount=text_of(one.amount_minor), vat=text_of(one.vat_minor)
+        )
 
 
 class PaymentShape(WireModel):
@@ -70,7 +66,7 @@ class PaymentShape(WireModel):
     @classmethod
     def of(cls, payment: Payment) -> PaymentShape:
         return cls(
-            id=str(payment.id), organization_id=str(payment.tenant_id), amount=amount(payment.amount_minor),
+            id=str(payment.id), organization_id=str(payment.tenant_id), amount=text_of(payment.amount_minor),
             currency=payment.currency, received_on=payment.received_on, method=payment.method,
             bank_reference=payment.bank_reference, remittance=payment.remittance, recorded_at=payment.recorded_at,
         )  # fmt: skip
@@ -79,7 +75,7 @@ class PaymentShape(WireModel):
 class ReceiptAnswer(WireModel):
     payment: PaymentShape = Field(description="The payment.")
     settles: list[SettledShape] = Field(description="What it settles.")
-    left_over: str = Field(description="What stays the customer's.", examples=["0.00"])
+    left_over: str = Field(description="What stays the customer's, in EUR.", examples=["0.00"])
     is_new: bool = Field(description="False when the reference was recorded before.", examples=[True])
 
     @classmethod
@@ -87,7 +83,7 @@ class ReceiptAnswer(WireModel):
         return cls(
             payment=PaymentShape.of(receipt.payment),
             settles=[SettledShape.of(one) for one in receipt.allocations],
-            left_over=amount(receipt.left_minor),
+            left_over=text_of(receipt.left_minor),
             is_new=receipt.is_new,
         )
 
@@ -110,6 +106,7 @@ class PaymentList(WireModel):
 class BalanceShape(WireModel):
     invoice_id: str = Field(description="Invoice.", examples=["inv_01k0000000000000000000000a"])
     number: str = Field(description="Its number.", examples=["RMP-2026-000001"])
+    currency: str = Field(description="ISO 4217, of every amount here.", examples=["EUR"])
     due_on: date = Field(description="When it is due.", examples=["2026-12-02"])
     gross: str = Field(description="Its total.", examples=["120.00"])
     paid: str = Field(description="What was paid.", examples=["0.00"])
@@ -120,9 +117,9 @@ class BalanceShape(WireModel):
     @classmethod
     def of(cls, item: OpenItem, today: date) -> BalanceShape:
         return cls(
-            invoice_id=str(item.invoice_id), number=item.number, due_on=item.due_on,
-            gross=amount(item.gross_minor), paid=amount(item.paid_minor), credited=amount(item.credited_minor),
-            open=amount(item.open_minor), state=item.state(today),
+            invoice_id=str(item.invoice_id), number=item.number, currency=CURRENCY, due_on=item.due_on,
+            gross=text_of(item.gross_minor), paid=text_of(item.paid_minor), credited=text_of(item.credited_minor),
+            open=text_of(item.open_minor), state=item.state(today),
         )  # fmt: skip
 
 

@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from controlplane.placement.domain import Assessment, Explanation, Rejection
+from controlplane.plumbing.amounts import CURRENCY, micro_text
 from controlplane.plumbing.web import WireModel
 from controlplane.sovereignty.schemas import TextOut, WhyStepOut, from_text, from_why_step
 
 
-class ScoreOut(WireModel):
-    """The cost of one hour in millionths of a minor unit; lower is better."""
+def _read_stored(value: object) -> object:
+    # Decisions that were stored as whole millionths of a cent.
+    return micro_text(value) if type(value) is int else value
 
-    price: int = Field(description="The price of all replicas.")
-    carbon: int = Field(description="Emitted CO2e at the shadow price, from nominal watts, grid and PUE.")
-    scarcity: int = Field(description="Charge for the part of the pool's room that is taken.")
-    total: int = Field(description="The sum; the lowest is chosen.")
+
+HourlyCost = Annotated[str, BeforeValidator(_read_stored)]
+
+
+class ScoreOut(WireModel):
+    """The cost of one hour; lower is better."""
+
+    price: HourlyCost = Field(description="The price of all replicas.", examples=["5.00"])
+    carbon: HourlyCost = Field(
+        description="Emitted CO2e at the shadow price, from nominal watts, grid and PUE.", examples=["0.012"]
+    )
+    scarcity: HourlyCost = Field(
+        description="Charge for the part of the pool's room that is taken.", examples=["0.50"]
+    )
+    total: HourlyCost = Field(description="The sum; the lowest is chosen.", examples=["5.512"])
+    currency: str = Field(default=CURRENCY, description="ISO 4217, of every amount here.", examples=["EUR"])
 
 
 class RejectionOut(WireModel):
@@ -83,7 +98,12 @@ def from_assessment(assessment: Assessment) -> AssessmentOut:
         replicas_fit=assessment.replicas_fit,
         score=None
         if score is None
-        else ScoreOut(price=score.price, carbon=score.carbon, scarcity=score.scarcity, total=score.total),
+        else ScoreOut(
+            price=micro_text(score.price),
+            carbon=micro_text(score.carbon),
+            scarcity=micro_text(score.scarcity),
+            total=micro_text(score.total),
+        ),
         rejections=[_from_rejection(rejection) for rejection in assessment.rejections],
     )
 

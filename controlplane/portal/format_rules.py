@@ -37,11 +37,6 @@ def typeset(text: str, language: str) -> str:
     return _PERCENT.sub(NO_BREAK, text)
 
 
-def money(minor: int, language: str, currency: str = "EUR") -> str:
-    """Cents as an amount: 123456 is `€1,234.56` or `1 234,56 €`."""
-    return format_currency(Decimal(minor).scaleb(-2), currency, locale=language)
-
-
 def amount(text: str, language: str, currency: str = "EUR") -> str:
     """An amount that the API gave as decimal digits, with every digit that it has, two at least."""
     exact = Decimal(text)

@@ -1,4 +1,4 @@
-"""What the money pages compute to show: shares of a budget, bars of a chart. Pure; amounts are whole cents."""
+"""What the money pages compute to show: shares of a budget, bars of a chart. Pure; amounts are decimal texts."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ CHART_WIDTH = 640
 class BudgetUse:
     """A budget beside what is spent; `percent` may exceed 100, `shown` may not."""
 
-    amount_minor: int
-    spent_minor: int
+    amount: str
+    spent: str
     percent: int
     is_hard: bool
 
@@ -39,20 +39,21 @@ class Bar:
     quantity: str
 
 
-def budget_use(budget: Mapping[str, Any], spent_minor: int) -> BudgetUse:
-    amount = int(budget["amount_minor"])
+def budget_use(budget: Mapping[str, Any], spent: str) -> BudgetUse:
+    amount = str(budget["amount"])
     # Rounded down: 100 is shown only when the budget is really used up.
-    return BudgetUse(amount, spent_minor, spent_minor * 100 // amount, bool(budget["is_hard"]))
+    percent = int(Decimal(spent) * 100 // Decimal(amount))
+    return BudgetUse(amount, spent, percent, bool(budget["is_hard"]))
 
 
-def parse_euros(text: str) -> int | None:
-    """Read an amount as people write it in English or French; None when it is none or zero."""
+def parse_euros(text: str) -> str | None:
+    """Read an amount as people write it in English or French, as the API takes it; None when it is none or zero."""
     compact = "".join(text.split()).replace("€", "").replace("\u202f", "").replace("\u00a0", "")
     found = _AMOUNT.fullmatch(compact)
     if found is None:
         return None
-    minor = int(found.group(1)) * 100 + int((found.group(2) or "").ljust(2, "0"))
-    return minor or None
+    euros = f"{int(found.group(1))}.{(found.group(2) or '').ljust(2, '0')}"
+    return euros if Decimal(euros) else None
 
 
 def bars(points: Sequence[tuple[str, str]]) -> tuple[Bar, ...]:

@@ -30,7 +30,7 @@ def _tenant_overview(visit: SignedIn) -> Response:
         services=None if services is None else services.items,
         has_more=services is not None and services.next_cursor is not None,
         cost=cost,
-        budget=None if whole is None or cost is None else budget_use(whole, cost["net_minor"]),
+        budget=None if whole is None or cost is None else budget_use(whole, cost["net"]),
         invoices=None if invoices is None else invoices.items,
     )
 

@@ -29,12 +29,12 @@ def show_usage(visit: TenantDep) -> Response:
 @router.post("/usage/budget")
 def set_budget(visit: TenantDep) -> Response:
     text = visit.field("amount")
-    minor = parse_euros(text)
-    if minor is None:
+    euros = parse_euros(text)
+    if euros is None:
         wrong = N_("Write an amount in euros above zero, such as 500 or 499.90.")
         return _usage_page(visit, amount=text, wrong=wrong, status=422)
     project = visit.field("project_id") or None
-    body = {"project_id": project, "amount_minor": minor, "is_hard": visit.field("is_hard") == "yes"}
+    body = {"project_id": project, "amount": euros, "is_hard": visit.field("is_hard") == "yes"}
     try:
         visit.api.budgets.set(body)
     except (Unauthenticated, Forbidden):
@@ -52,7 +52,7 @@ def _usage_page(visit: SignedIn, *, amount: str = "", wrong: str = "", status: i
     cost = visit.allowed(visit.api.costs.get)
     by_service = visit.allowed(lambda: visit.api.costs.get(group_by="service"))
     budgets = visit.allowed(lambda: list(visit.api.budgets.list())) or []
-    spent = 0 if cost is None else int(cost["net_minor"])
+    spent = "0.00" if cost is None else str(cost["net"])
     names = {each["id"]: each["name"] for each in visit.allowed(_named_services(visit)) or []}
     totals = visit.api.usages.page(limit=ROWS_MAX, group_by=["service"], granularity="total").items
     points = _daily(visit, chosen, cost)

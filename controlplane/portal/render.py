@@ -69,7 +69,7 @@ def _environment(language: str, tags: Mapping[str, str]) -> Environment:
     )
     # What the extension adds is not in jinja2's types.
     environment.install_gettext_translations(translations(language), newstyle=True)  # type: ignore[attr-defined]
-    for name in ("money", "amount", "number", "milli", "percent", "instant", "day", "month", "country"):
+    for name in ("amount", "number", "milli", "percent", "instant", "day", "month", "country"):
         environment.filters[name] = partial(getattr(formats, name), language=language)
     environment.filters["ago"] = partial(formats.ago, language=language)
     environment.filters["typeset"] = partial(formats.typeset, language=language)

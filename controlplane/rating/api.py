@@ -12,6 +12,7 @@ from controlplane.identity.domain import Action, Principal, Resource
 from controlplane.identity.service import require, require_tenant
 from controlplane.kernel.ids import ProjectId
 from controlplane.kernel.period import Period
+from controlplane.plumbing.amounts import minor_of
 from controlplane.plumbing.database import UnitOfWork
 from controlplane.plumbing.web import ERRORS, EdgeDep
 from controlplane.rating import service
@@ -123,7 +124,7 @@ def set_budget(body: BudgetSet, edge: EdgeDep) -> Response:
                     uow,
                     tenant_id,
                     project_id,
-                    body.amount_minor,
+                    minor_of(body.amount),
                     is_hard=body.is_hard,
                     expected_version=expected,
                     actor=edge.principal.actor,

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path, Response
 from controlplane.identity.domain import Action, Principal, Resource
 from controlplane.identity.service import require, require_platform
 from controlplane.kernel.ids import TenantId
+from controlplane.plumbing.amounts import minor_of
 from controlplane.plumbing.web import ERRORS, EdgeDep, PagingDep
 from controlplane.rating import service
 from controlplane.rating.schemas import (
@@ -178,7 +179,7 @@ def grant_credit(organization_id: OrganizationRef, body: CreditCreate, edge: Edg
                     tenant_id,
                     kind=body.kind,
                     label=body.label,
-                    amount_minor=body.amount_minor,
+                    amount_minor=minor_of(body.amount),
                     priority=body.priority,
                     effective_from=parse_utc("effective_from", body.effective_from),
                     expires_at=parse_utc("expires_at", body.expires_at),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field, StringConstraints
 
 from controlplane.kernel.clock import require_utc
 from controlplane.kernel.errors import FieldProblem, InvalidInput
+from controlplane.plumbing.amounts import AmountText, PositiveAmountText, exact_text, minor_of, text_of
 from controlplane.plumbing.web import WireModel
 from controlplane.rating.domain import (
     CreditGrant,
@@ -95,7 +96,7 @@ class TierShape(WireModel):
         default=None, description="Upper bound of the tier; null for the last one.", examples=["1000000"]
     )
     unit_price: DecimalText = Field(
-        description="Euros for each `base_quantity` units, at most 6 decimals.", examples=["0.20"]
+        description="In EUR, for each `base_quantity` units; at most 6 decimals.", examples=["0.20"]
     )
 
 
@@ -154,7 +155,8 @@ class PriceVersionShape(WireModel):
             free_quantity=text(price.free_quantity),
             tiers=[
                 TierShape(
-                    up_to=None if tier.up_to is None else text(tier.up_to), unit_price=text(tier.unit_price)
+                    up_to=None if tier.up_to is None else text(tier.up_to),
+                    unit_price=exact_text(tier.unit_price),
                 )
                 for tier in price.tiers
             ],
@@ -189,8 +191,9 @@ class PlanShape(WireModel):
     discount_percent: DecimalText = Field(
         default="0", description="Off every usage price, in percent.", examples=["10"]
     )
-    minimum_minor: int = Field(
-        default=0, ge=0, le=100_000_000_000, description="Least spend a month, in cents.", examples=[0]
+    minimum: AmountText = Field(default="0.00", description="Least spend a month.", examples=["0.00"])
+    currency: Literal["EUR"] = Field(
+        default="EUR", description="ISO 4217, of every amount here.", examples=["EUR"]
     )
 
     @classmethod
@@ -202,7 +205,7 @@ class PlanShape(WireModel):
             book=plan.book,
             fee_sku=plan.fee_sku,
             discount_percent=text(plan.discount_percent),
-            minimum_minor=plan.minimum_minor,
+            minimum=text_of(plan.minimum_minor),
         )
 
     def to_domain(self) -> Plan:
@@ -211,7 +214,7 @@ class PlanShape(WireModel):
             problem = FieldProblem("discount_percent", "lies between 0 and 100 with at most 2 decimals")
             raise InvalidInput("The discount is not possible.", fields=(problem,))
         return Plan(
-            self.code, self.title_fr, self.title_en, self.book, self.fee_sku, percent, self.minimum_minor
+            self.code, self.title_fr, self.title_en, self.book, self.fee_sku, percent, minor_of(self.minimum)
         )
 
 
@@ -255,7 +258,7 @@ class CreditCreate(WireModel):
         examples=["PROMOTIONAL"],
     )
     label: Title = Field(description="What it is for.", examples=["Welcome credit"])
-    amount_minor: int = Field(ge=1, le=100_000_000_000, description="In cents.", examples=[5000])
+    amount: PositiveAmountText = Field(description="How much, in EUR.", examples=["50.00"])
     priority: int = Field(default=100, ge=0, le=1000, description="Lowest first.", examples=[100])
     effective_from: AwareDatetime | None = Field(default=None, description="null: now.", examples=[None])
     expires_at: AwareDatetime | None = Field(
@@ -270,9 +273,9 @@ class CreditShape(WireModel):
     kind: CreditKind = Field(description="Paid for in advance, or given.")
     label: str = Field(description="What it is for.")
     priority: int = Field(description="Lowest first.")
-    amount_minor: int = Field(description="What was granted, in cents.")
-    left_minor: int = Field(description="What invoices have not used, in cents.")
-    currency: str = Field(description="ISO 4217.")
+    amount: str = Field(description="What was granted.", examples=["50.00"])
+    left: str = Field(description="What invoices have not used.", examples=["12.34"])
+    currency: str = Field(description="ISO 4217, of every amount here.", examples=["EUR"])
     effective_from: datetime = Field(description="From when it pays.")
     expires_at: datetime | None = Field(description="Until when it pays.")
     created_at: datetime = Field(description="When it was granted.")
@@ -284,8 +287,8 @@ class CreditShape(WireModel):
             kind=grant.kind,
             label=grant.label,
             priority=grant.priority,
-            amount_minor=grant.amount_minor,
-            left_minor=grant.left_minor,
+            amount=text_of(grant.amount_minor),
+            left=text_of(grant.left_minor),
             currency=grant.currency,
             effective_from=grant.effective_from,
             expires_at=grant.expires_at,

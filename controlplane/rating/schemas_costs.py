@@ -10,9 +10,10 @@ from typing import Annotated
 
 from pydantic import Field
 
+from controlplane.plumbing.amounts import CURRENCY, PositiveAmountText, exact_text, text_of
 from controlplane.plumbing.web import WireModel
 from controlplane.rating import pricers
-from controlplane.rating.domain import Budget, BudgetAlert, RatedLine, RatedPeriod, Step
+from controlplane.rating.domain import Budget, BudgetAlert, RatedLine, RatedPeriod, Step, StepKind
 from controlplane.rating.rating_rules import sum_by
 from controlplane.rating.schemas import Code, DecimalText
 from controlplane.rating.service_rate import WISHED_USAGE_MAX, WishedUsage
@@ -29,11 +30,13 @@ class CostGroup(StrEnum):
 class StepShape(WireModel):
     kind: str = Field(description="What the step does.")
     inputs: dict[str, str] = Field(description="Decimal texts.")
-    result: str = Field(description="Decimal text; ROUND gives cents.")
+    result: str = Field(description="Decimal text; an amount is in major units.")
 
     @classmethod
     def of(cls, step: Step) -> StepShape:
-        return cls(kind=step.kind.value, inputs=dict(step.inputs), result=step.result)
+        is_rounding = step.kind is StepKind.ROUND
+        result = text_of(int(step.result)) if is_rounding else step.result
+        return cls(kind=step.kind.value, inputs=dict(step.inputs), result=result)
 
 
 class CostLineShape(WireModel):
@@ -42,14 +45,14 @@ class CostLineShape(WireModel):
     description_en: str = Field(description="The same in English.")
     quantity: str = Field(description="In `unit`.")
     unit: str = Field(description="What is counted.")
-    unit_price: str = Field(description="Euros for each `price_base_quantity` units, discount taken off.")
+    unit_price: str = Field(description="For each `price_base_quantity` units, discount taken off.")
     list_unit_price: str = Field(description="The same before the discount.")
     price_base_quantity: str = Field(description="For how many units the price is.")
-    exact_amount: str = Field(description="Euros, unrounded.")
-    net_minor: int = Field(description="Cents, before VAT.")
+    exact_amount: str = Field(description="The same, unrounded.")
+    net: str = Field(description="Before VAT, in whole cents.", examples=["0.43"])
     price_version_id: str | None = Field(description="The price that was used.")
     tier: int = Field(description="0 for free units.")
-    calculation: list[StepShape] = Field(description="Steps that lead to `net_minor`, each replayable.")
+    calculation: list[StepShape] = Field(description="Steps that lead to `net`, each replayable.")
 
     @classmethod
     def of(cls, line: RatedLine) -> CostLineShape:
@@ -59,11 +62,11 @@ class CostLineShape(WireModel):
             description_en=line.description_en,
             quantity=pricers.text(line.quantity),
             unit=line.unit,
-            unit_price=pricers.text(line.unit_price),
-            list_unit_price=pricers.text(line.list_unit_price),
+            unit_price=exact_text(line.unit_price),
+            list_unit_price=exact_text(line.list_unit_price),
             price_base_quantity=pricers.text(line.price_base_quantity),
-            exact_amount=pricers.text(line.exact_amount),
-            net_minor=line.net_minor,
+            exact_amount=exact_text(line.exact_amount),
+            net=text_of(line.net_minor),
             price_version_id=None if line.price_version_id is None else str(line.price_version_id),
             tier=line.tier,
             calculation=[StepShape.of(step) for step in line.calculation],
@@ -74,8 +77,8 @@ class CostGroupShape(WireModel):
     key: str = Field(
         description="The SKU, project or service; empty for what belongs to none (fees, minimum)."
     )
-    exact_amount: str = Field(description="Euros, unrounded.")
-    amount_minor: int = Field(description="Cents, rounded for display; the lines are what is billed.")
+    exact_amount: str = Field(description="What it costs, unrounded.")
+    amount: str = Field(description="The same in whole cents, for display; the lines are what is billed.")
 
 
 class CostProblemShape(WireModel):
@@ -89,11 +92,11 @@ class CostShape(WireModel):
     period_start: datetime = Field(description="Start of the Paris month.")
     period_end: datetime = Field(description="Its end, which is not part of it.")
     as_of: datetime = Field(description="When this was computed.")
-    currency: str = Field(description="ISO 4217.", examples=["EUR"])
+    currency: str = Field(description="ISO 4217, of every amount here.", examples=["EUR"])
     plan: str = Field(description="The plan at the period's end.")
-    net_minor: int = Field(description="Sum of the lines in cents, before VAT.")
-    credit_minor: int = Field(description="What credits would pay of it.")
-    due_minor: int = Field(description="What is left, before VAT.")
+    net: str = Field(description="Sum of the lines, before VAT.", examples=["12.50"])
+    credit: str = Field(description="What credits would pay of it.", examples=["5.00"])
+    due: str = Field(description="What is left, before VAT.", examples=["7.50"])
     lines: list[CostLineShape] = Field(description="As the invoice would have them now.")
     groups: list[CostGroupShape] = Field(description="The same by what was asked for.")
     problems: list[CostProblemShape] = Field(
@@ -107,11 +110,11 @@ class CostShape(WireModel):
             period_start=rated.period.start,
             period_end=rated.period.end,
             as_of=as_of,
-            currency="EUR",
+            currency=CURRENCY,
             plan=rated.plan_code,
-            net_minor=rated.net_minor,
-            credit_minor=rated.credit_minor,
-            due_minor=rated.due_minor,
+            net=text_of(rated.net_minor),
+            credit=text_of(rated.credit_minor),
+            due=text_of(rated.due_minor),
             lines=[CostLineShape.of(line) for line in rated.lines],
             groups=_groups(sum_by(rated.lines, group_by.value)),
             problems=[
@@ -129,7 +132,7 @@ class CostShape(WireModel):
 
 def _groups(sums: Mapping[str, tuple[Decimal, Decimal]]) -> list[CostGroupShape]:
     return [
-        CostGroupShape(key=key, exact_amount=pricers.text(amount), amount_minor=pricers.round_minor(amount))
+        CostGroupShape(key=key, exact_amount=exact_text(amount), amount=text_of(pricers.round_minor(amount)))
         for key, (_, amount) in sorted(sums.items())
     ]
 
@@ -164,14 +167,14 @@ class BudgetSet(WireModel):
     project_id: str | None = Field(
         default=None, max_length=64, description="A project; null: the whole organization.", examples=[None]
     )
-    amount_minor: int = Field(ge=1, le=100_000_000_000, description="A month, in cents.", examples=[50_000])
+    amount: PositiveAmountText = Field(description="A month, in EUR, before VAT.", examples=["500.00"])
     is_hard: bool = Field(default=True, description="Refuse calls once it is reached.", examples=[True])
 
 
 class BudgetShape(WireModel):
     project_id: str | None = Field(description="The project; null: the whole organization.")
-    amount_minor: int = Field(description="A month, in cents, before VAT.")
-    currency: str = Field(description="ISO 4217.")
+    amount: str = Field(description="A month, before VAT.", examples=["500.00"])
+    currency: str = Field(description="ISO 4217.", examples=["EUR"])
     is_hard: bool = Field(description="Calls are refused once it is reached.")
     version: int = Field(description="Grows with each change.")
     updated_at: datetime = Field(description="When it was changed last.")
@@ -180,7 +183,7 @@ class BudgetShape(WireModel):
     def of(cls, budget: Budget) -> BudgetShape:
         return cls(
             project_id=None if budget.project_id is None else str(budget.project_id),
-            amount_minor=budget.amount_minor,
+            amount=text_of(budget.amount_minor),
             currency=budget.currency,
             is_hard=budget.is_hard,
             version=budget.version,
@@ -195,8 +198,9 @@ class BudgetAnswer(WireModel):
 class BudgetAlertShape(WireModel):
     project_id: str | None = Field(description="The project; null: the whole organization.")
     threshold_percent: int = Field(description="50, 80 or 100.")
-    cost_minor: int = Field(description="The month's cost when it fired.")
-    budget_minor: int = Field(description="The budget then.")
+    cost: str = Field(description="The month's cost when it fired.", examples=["400.12"])
+    budget: str = Field(description="The budget then.", examples=["500.00"])
+    currency: str = Field(description="ISO 4217, of both amounts.", examples=["EUR"])
     fired_at: datetime = Field(description="When it fired; once a month.")
 
     @classmethod
@@ -204,8 +208,9 @@ class BudgetAlertShape(WireModel):
         return cls(
             project_id=None if alert.project_id is None else str(alert.project_id),
             threshold_percent=alert.threshold_percent,
-            cost_minor=alert.cost_minor,
-            budget_minor=alert.budget_minor,
+            cost=text_of(alert.cost_minor),
+            budget=text_of(alert.budget_minor),
+            currency=CURRENCY,
             fired_at=alert.fired_at,
         )
 

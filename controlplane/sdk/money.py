@@ -80,7 +80,7 @@ class Budgets(Collection):
         return list(self.transport.request("GET", self.path).json()["alerts"])
 
     def set(self, body: Json, *, version: int | None = None) -> Json:
-        """Set a budget as it was read, or as it is now: `amount_minor`, `project_id`, `is_hard`."""
+        """Set a budget as it was read, or as it is now: `amount` (such as "250.00"), `project_id`, `is_hard`."""
         project = body.get("project_id")
         if version is None:
             version = next((b["version"] for b in self.list() if b["project_id"] == project), None)

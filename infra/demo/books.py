@@ -6,6 +6,7 @@ import hashlib
 import re
 import subprocess
 import sys
+from decimal import Decimal
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -90,16 +91,17 @@ def _check_numbers(teller: Teller, issued: list[dict[str, Any]]) -> None:
 
 
 def _check_ledger(teller: Teller, stage: Stage) -> None:
-    balances = {account["code"]: account["balance_minor"] for account in stage.admin.ledger.accounts()}
-    used = {code: minor for code, minor in balances.items() if minor}
+    balances = {account["code"]: Decimal(account["balance"]) for account in stage.admin.ledger.accounts()}
+    used = {code: balance for code, balance in balances.items() if balance}
     require(sum(used.values()) == 0, f"the ledger does not balance: {used}")
     entries = list(stage.admin.ledger.list())
     for entry in entries:
-        total = sum(line["debit_minor"] - line["credit_minor"] for line in entry["lines"])
+        total = sum(Decimal(line["debit"]) - Decimal(line["credit"]) for line in entry["lines"])
         require(total == 0, f"entry {entry['number']} does not balance")
-    told = ", ".join(f"{code} {minor / 100:+.2f}" for code, minor in sorted(used.items()))
+    told = ", ".join(f"{code} {balance:+.2f}" for code, balance in sorted(used.items()))
     teller.say(f"ledger: {len(entries)} entries, each balanced; all accounts sum to 0.00: {told}")
-    teller.figure("ledger", {"entries": len(entries), "balances_minor": used})
+    figures = {code: str(balance) for code, balance in used.items()}
+    teller.figure("ledger", {"entries": len(entries), "balances": figures})
 
 
 def _write_fec(teller: Teller, stage: Stage, issued: list[dict[str, Any]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import httpx
@@ -18,8 +19,8 @@ PLAN = "atelier"
 # Made up, and so dear that single tokens are seen in cents: the same token is then found on the invoice.
 TOKEN_PRICES = {"tokens.input": "0.01", "tokens.output": "0.05"}
 # Whole euros above what the month has cost so far: some calls more pass it.
-BUDGET_STEP_MINOR = 100
-RAISED_MINOR = 100_000
+BUDGET_STEP = 1
+RAISED = "1000.00"
 QUESTION = "Write a short poem about electricity."
 # Each answer has at least one output token of 5 cents, and most have twenty.
 CALLS_MAX = 20
@@ -49,47 +50,39 @@ def agree(teller: Teller, stage: Stage, tenant: Tenant) -> None:
 
 
 def tell(teller: Teller, stage: Stage, tenant: Tenant) -> None:
-    spent = tenant.client.costs.get()["net_minor"]
-    budget_minor = (spent // BUDGET_STEP_MINOR + 2) * BUDGET_STEP_MINOR
-    tenant.client.budgets.set({"amount_minor": budget_minor, "is_hard": True})
-    teller.say(
-        f"the month costs {euros(spent)} € so far; the tenant sets a hard budget of {euros(budget_minor)} €"
-    )
-    cost = _spend(teller, stage, tenant, budget_minor)
+    spent = tenant.client.costs.get()["net"]
+    budget = f"{(Decimal(spent) // BUDGET_STEP + 2) * BUDGET_STEP:.2f}"
+    tenant.client.budgets.set({"amount": budget, "is_hard": True})
+    teller.say(f"the month costs {spent} € so far; the tenant sets a hard budget of {budget} €")
+    cost = _spend(teller, stage, tenant, budget)
     error = _wait_for_refusal(teller, stage, tenant)
     _prove_refusal(teller, stage, tenant, error)
     alerts = _read_alerts(teller, tenant)
     # Each change of a budget makes the workers look at it again: first while it is still used up.
-    tenant.client.budgets.set({"amount_minor": budget_minor, "is_hard": True})
-    tenant.client.budgets.set({"amount_minor": RAISED_MINOR, "is_hard": True})
+    tenant.client.budgets.set({"amount": budget, "is_hard": True})
+    tenant.client.budgets.set({"amount": RAISED, "is_hard": True})
     wait_until(teller, "the gateway letting calls pass again", lambda: _may_call(stage, tenant), 20)
     require(tenant.client.budgets.alerts() == alerts, "an alert must fire once")
-    teller.say(
-        f"the tenant raises it to {euros(RAISED_MINOR)} €: calls pass again, and no alert fired a second time"
-    )
-    teller.figure("cost_live_minor", cost["net_minor"])
+    teller.say(f"the tenant raises it to {RAISED} €: calls pass again, and no alert fired a second time")
+    teller.figure("cost_live", cost["net"])
     keep_engine_counts(teller, tenant)
 
 
-def euros(minor: int) -> str:
-    return f"{minor // 100}.{minor % 100:02d}"
-
-
-def _spend(teller: Teller, stage: Stage, tenant: Tenant, budget_minor: int) -> dict[str, Any]:
+def _spend(teller: Teller, stage: Stage, tenant: Tenant, budget: str) -> dict[str, Any]:
     """Call until the month's live cost has reached the budget; nothing may be refused before."""
     calls = 0
     cost = tenant.client.costs.get()
-    while cost["net_minor"] < budget_minor:
-        require(calls < CALLS_MAX, f"{calls} calls cost {cost['net_minor']} cents, less than {budget_minor}")
+    while Decimal(cost["net"]) < Decimal(budget):
+        require(calls < CALLS_MAX, f"{calls} calls cost {cost['net']} €, less than {budget} €")
         ask(stage, tenant, QUESTION)
         calls += 1
         wait_for_tokens(teller, tenant)
         cost = tenant.client.costs.get()
-    teller.say(f"calls until it is reached: {calls}; the live cost is then {euros(cost['net_minor'])} €:")
+    teller.say(f"calls until it is reached: {calls}; the live cost is then {cost['net']} €:")
     for line in cost["lines"]:
         teller.say(
             f"  · {line['description_en']}: {line['quantity']} × {line['unit_price']} € "
-            f"/ {line['price_base_quantity']} = {euros(line['net_minor'])} €"
+            f"/ {line['price_base_quantity']} = {line['net']} €"
         )
     return cost
 
@@ -139,7 +132,7 @@ def _read_alerts(teller: Teller, tenant: Tenant) -> list[dict[str, Any]]:
     alerts = wait_until(
         teller, "the alerts", lambda: found if len(found := tenant.client.budgets.alerts()) == 3 else None, 20
     )
-    told = [f"{alert['threshold_percent']} % at {euros(alert['cost_minor'])} €" for alert in alerts]
+    told = [f"{alert['threshold_percent']} % at {alert['cost']} €" for alert in alerts]
     teller.say(f"alerts, each fired once: {', '.join(told)}")
     teller.figure("budget_alerts", alerts)
     exceeded = [alert for alert in alerts if alert["threshold_percent"] == 100]

@@ -36,8 +36,8 @@ def tell(teller: Teller, stage: Stage, tenant: Tenant) -> None:
     )
     issued = _close_all(teller, stage, tenant, others, month)
     require(
-        Decimal(issued[MAIN]["net"]) == Decimal(cost["net_minor"]) / 100,
-        f"the invoice says {issued[MAIN]['net']}, the live cost said {cost['net_minor']} cents",
+        Decimal(issued[MAIN]["net"]) == Decimal(cost["net"]),
+        f"the invoice says {issued[MAIN]['net']}, the live cost said {cost['net']}",
     )
     _close_again(teller, stage, tenant, issued[MAIN], month)
     issued["credit note"] = _credit(teller, stage, issued[MAIN])

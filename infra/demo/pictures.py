@@ -25,7 +25,7 @@ FOLDER = REPOSITORY / "docs" / "tenants" / "pictures"
 BYTES_MAX = 1_000_000
 WAKE_SECONDS_MAX = 90
 QUESTION = "Name the capital of France in one short sentence."
-BUDGET_MINOR = 50_000
+BUDGET = "500.00"
 
 
 def main() -> int:
@@ -38,7 +38,7 @@ def main() -> int:
                 customer = tenant.sign_up(teller, stage)
                 tenant.deploy(teller, customer)
                 with Rempart(customer.key, stage.environment["REMPART_API_URL"]) as client:
-                    client.budgets.set({"amount_minor": BUDGET_MINOR, "is_hard": True})
+                    client.budgets.set({"amount": BUDGET, "is_hard": True})
                 FOLDER.mkdir(parents=True, exist_ok=True)
                 _take_all(browser, stage, customer)
         except (StoryBroken, NoBrowser) as err:

@@ -85,8 +85,7 @@ def _look_at_service(tenant: Tenant, visitor: Visitor) -> str:
 def _look_at_usage(teller: Teller, tenant: Tenant, visitor: Visitor) -> None:
     page = text_of(visitor.open("/usage"))
     tokens = engine_totals(tenant)["output_tokens"]
-    cost = tenant.client.costs.get()["net_minor"]
-    amount = f"{cost // 100}.{cost % 100:02d}"
+    amount = tenant.client.costs.get()["net"]
     for words in (f" {tokens} ", amount):
         require(words in page, f"the usage page must say: {words}")
     _keep_picture(teller, visitor, "usage")

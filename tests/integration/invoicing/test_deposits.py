@@ -108,7 +108,7 @@ def test_prepaid_credit_is_refused_at_the_door_where_credit_is_given(billing: Bi
     tenant_id = billing.sign_up()
     answer = billing.api.post(
         f"/v1/admin/organizations/{tenant_id}/credits",
-        json={"kind": "PREPAID", "label": "avance", "amount_minor": 100},
+        json={"kind": "PREPAID", "label": "avance", "amount": "1.00"},
         headers=billing.admin,
     )
     assert answer.status_code == 422

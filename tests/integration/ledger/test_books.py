@@ -332,9 +332,9 @@ class TestFec:
         rest = admin.get("/v1/admin/ledger/entries", params={"limit": 2, "cursor": page["next_cursor"]})
         assert [entry["piece_ref"] for entry in rest.json()["entries"]] == ["F-0"]
         accounts = admin.get("/v1/admin/ledger/accounts").json()
-        assert accounts["balance_minor"] == 0
-        assert {a["code"]: a["balance_minor"] for a in accounts["accounts"] if a["balance_minor"]} == {
-            "411": 360, "44574": -60, "706": -300,
+        assert accounts["balance"] == "0.00"
+        assert {a["code"]: a["balance"] for a in accounts["accounts"] if a["balance"] != "0.00"} == {
+            "411": "3.60", "44574": "-0.60", "706": "-3.00",
         }  # fmt: skip
         refused = admin.get("/v1/admin/ledger/accounts", headers=caller.headers)
         assert refused.status_code == 403

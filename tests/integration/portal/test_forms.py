@@ -140,7 +140,7 @@ def test_a_budget_is_set_and_a_bad_amount_is_refused(world: World) -> None:
         assert done.status_code == 303, done.text
         page = visitor.get(done.headers["location"])
         assert "1\u202f234,50\xa0€" in page
-        assert world.fleet.get("/v1/budgets")["budgets"][0]["amount_minor"] == 123_450
+        assert world.fleet.get("/v1/budgets")["budgets"][0]["amount"] == "1234.50"
 
 
 def test_an_invoice_is_shown_with_its_calculation_and_its_files(world: World) -> None:

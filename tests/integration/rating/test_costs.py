@@ -20,6 +20,7 @@ from controlplane.kernel.ids import TenantId
 from controlplane.kernel.period import Period
 from controlplane.metering import service as metering
 from controlplane.metering.domain import IngestResult
+from controlplane.plumbing.amounts import text_of
 from controlplane.plumbing.cluster import Clusters
 from controlplane.plumbing.consumers import Event
 from controlplane.plumbing.context import Context
@@ -188,25 +189,23 @@ class TestCosts:
         rig.use(2_000_000, 500_000)
         rig.use(500_000, service_id="svc_b")
         cost = rig.get("/v1/costs", group_by="service")["cost"]
-        assert (cost["net_minor"], cost["due_minor"], cost["problems"]) == (80, 80, [])
+        assert (cost["net"], cost["due"], cost["problems"]) == ("0.80", "0.80", [])
         assert {group["key"]: group["exact_amount"] for group in cost["groups"]} == {
-            "svc_a": "0.7",
-            "svc_b": "0.1",
+            "svc_a": "0.70",
+            "svc_b": "0.10",
         }
         rated = rig.rate()
         assert cost["rating_hash"] == rated.rating_hash
-        assert [(line["sku"], line["net_minor"]) for line in cost["lines"]] == [
-            (line.sku, line.net_minor) for line in rated.lines
+        assert [(line["sku"], line["net"]) for line in cost["lines"]] == [
+            (line.sku, text_of(line.net_minor)) for line in rated.lines
         ]
 
     def test_a_preview_prices_a_wish_by_the_same_rules(self, rig: Rig) -> None:
         wish = {"usage": [{"meter": "input_tokens", "quantity": "10000000"}], "plan": "pro"}
         reply = rig.api.post("/v1/costs/preview", json=wish, headers=rig.caller.headers)
         assert reply.status_code == 200, reply.text
-        lines = {
-            line["sku"]: (line["unit_price"], line["net_minor"]) for line in reply.json()["cost"]["lines"]
-        }
-        assert lines == {"tokens.input": ("0.18", 180), "plan.pro": ("49", 4_900)}
+        lines = {line["sku"]: (line["unit_price"], line["net"]) for line in reply.json()["cost"]["lines"]}
+        assert lines == {"tokens.input": ("0.18", "1.80"), "plan.pro": ("49.00", "49.00")}
         unknown = rig.api.post("/v1/costs/preview", json={"plan": "none"}, headers=rig.caller.headers)
         assert unknown.status_code == 404
 
@@ -223,7 +222,7 @@ class TestCosts:
         first = rig.api.put(path, json={"plan": "pro"})
         assert first.status_code == 200, first.text
         assert datetime.fromisoformat(first.json()["tenant_plan"]["valid_from"]) == rig.month().start
-        assert rig.get("/v1/costs")["cost"]["net_minor"] == 4_900
+        assert rig.get("/v1/costs")["cost"]["net"] == "49.00"
         past = rig.api.put(path, json={"plan": "payg", "valid_from": rig.month().start.isoformat()})
         assert past.status_code == 422
         assert rig.get("/v1/plan")["tenant_plan"]["plan"]["code"] == "pro"
@@ -275,7 +274,7 @@ class TestBilling:
         assert (rated.net_minor, rated.credit_minor) == (200, 50)
         with rig.database.system() as uow:
             service.book_period(uow, rated)
-        assert [credit["left_minor"] for credit in self._credits(rig)] == [0]
+        assert [credit["left"] for credit in self._credits(rig)] == ["0.00"]
         other = replace(
             rated, rating_hash="0" * 64, period=Period(rated.period.end, rated.period.end + timedelta(days=1))
         )
@@ -314,17 +313,17 @@ class TestBudgets:
         return rig.api.put("/v1/budgets", json=body, headers=headers)
 
     def test_a_budget_is_changed_only_by_who_knows_it(self, rig: Rig) -> None:
-        first = self.put(rig, amount_minor=1_000)
+        first = self.put(rig, amount="10.00")
         assert (first.status_code, first.headers["ETag"]) == (200, '"1"')
-        assert self.put(rig, amount_minor=2_000).status_code == 409
-        assert self.put(rig, '"7"', amount_minor=2_000).status_code == 412
-        assert self.put(rig, '"1"', amount_minor=2_000).json()["budget"]["version"] == 2
-        assert self.put(rig, amount_minor=5, project_id="prj_" + "0" * 26).status_code == 404
-        assert self.put(rig, amount_minor=5, project_id=rig.caller.project_id).status_code == 200
+        assert self.put(rig, amount="20.00").status_code == 409
+        assert self.put(rig, '"7"', amount="20.00").status_code == 412
+        assert self.put(rig, '"1"', amount="20.00").json()["budget"]["version"] == 2
+        assert self.put(rig, amount="0.05", project_id="prj_" + "0" * 26).status_code == 404
+        assert self.put(rig, amount="0.05", project_id=rig.caller.project_id).status_code == 200
         assert [b["project_id"] for b in rig.get("/v1/budgets")["budgets"]] == [None, rig.caller.project_id]
 
     def test_an_alert_fires_once_under_many_workers(self, rig: Rig) -> None:
-        self.put(rig, amount_minor=100)
+        self.put(rig, amount="1.00")
         rig.use(4_500_000)
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(lambda _: rig.check_budgets(), range(16)))
@@ -334,10 +333,10 @@ class TestBudgets:
         rig.check_budgets()
         assert rig.topics()[3:] == ["budget.exceeded"]
         alerts = rig.get("/v1/budgets")["alerts"]
-        assert [(alert["threshold_percent"], alert["cost_minor"]) for alert in alerts] == [
-            (50, 90),
-            (80, 90),
-            (100, 100),
+        assert [(alert["threshold_percent"], alert["cost"]) for alert in alerts] == [
+            (50, "0.90"),
+            (80, "0.90"),
+            (100, "1.00"),
         ]
 
     def test_gateways_learn_who_is_past_a_hard_budget_and_who_is_not_any_more(self, rig: Rig) -> None:
@@ -351,8 +350,8 @@ class TestBudgets:
             found: dict[str, Any] = json.loads(context.redis.get(BUDGETS_KEY))  # type: ignore[arg-type]
             return found
 
-        self.put(rig, amount_minor=100)
-        self.put(rig, amount_minor=50, project_id=rig.caller.project_id, is_hard=False)
+        self.put(rig, amount="1.00")
+        self.put(rig, amount="0.50", project_id=rig.caller.project_id, is_hard=False)
         rig.use(4_900_000)
         before = state()
         assert (before["exhausted_tenants"], before["exhausted_projects"]) == ([], [])
@@ -363,5 +362,5 @@ class TestBudgets:
         assert after["exhausted_tenants"] == [rig.caller.organization_id]
         assert after["exhausted_projects"] == []
         assert after["version"] > before["version"]
-        self.put(rig, '"1"', amount_minor=101)
+        self.put(rig, '"1"', amount="1.01")
         assert state()["exhausted_tenants"] == []

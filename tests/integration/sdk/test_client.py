@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from decimal import Decimal
 
 import pytest
 from fastapi import FastAPI
@@ -144,11 +145,11 @@ def test_a_producer_tells_usage_and_the_tenant_sees_its_cost_and_sets_its_budget
         assert producer.usages.ingest([event])["duplicates"] == 1
     [total] = client.usages.list(meter="output_tokens", group_by=["project"])
     assert (total["quantity"], total["project_id"]) == ("7", fleet.caller.project_id)
-    assert client.costs.get()["net_minor"] > 0
-    assert client.budgets.set({"amount_minor": 100})["version"] == 1
-    assert client.budgets.set({"amount_minor": 200})["version"] == 2
+    assert Decimal(client.costs.get()["net"]) > 0
+    assert client.budgets.set({"amount": "1.00"})["version"] == 1
+    assert client.budgets.set({"amount": "2.00"})["version"] == 2
     with pytest.raises(VersionChanged):
-        client.budgets.set({"amount_minor": 300}, version=1)
+        client.budgets.set({"amount": "3.00"}, version=1)
 
 
 def test_the_operator_changes_the_seller_and_the_books_as_they_are_now(

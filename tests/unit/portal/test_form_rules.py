@@ -98,14 +98,14 @@ abc        -
 @pytest.mark.parametrize("case", EUROS.strip().splitlines())
 def test_amounts_are_read_as_people_write_them(case: str) -> None:
     text, _, expected = case.strip().rpartition("  ")
-    assert parse_euros(text.strip()) == (None if expected.strip() == "-" else int(expected))
+    assert parse_euros(text.strip()) == (None if expected.strip() == "-" else f"{int(expected) / 100:.2f}")
 
 
 def test_a_budget_is_full_only_when_it_is_used_up() -> None:
-    budget = {"amount_minor": 1000, "is_hard": True}
-    assert budget_use(budget, 999).percent == 99
-    assert budget_use(budget, 1000).percent == 100
-    assert budget_use(budget, 5000).shown == 100
+    budget = {"amount": "10.00", "is_hard": True}
+    assert budget_use(budget, "9.99").percent == 99
+    assert budget_use(budget, "10.00").percent == 100
+    assert budget_use(budget, "50.00").shown == 100
 
 
 @given(st.lists(st.integers(min_value=0, max_value=10**12), max_size=31))

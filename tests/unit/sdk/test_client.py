@@ -118,7 +118,7 @@ CALLS: dict[str, Callable[[Rempart], object]] = {
     "list_credits": lambda c: c.costs.credits(),
     "get_plan": lambda c: c.costs.plan(),
     "list_budgets": lambda c: [list(c.budgets.list()), c.budgets.alerts()],
-    "set_budget": lambda c: c.budgets.set({"amount_minor": 1}, version=1),
+    "set_budget": lambda c: c.budgets.set({"amount": "0.01"}, version=1),
     "list_invoices": lambda c: list(c.invoices.list()),
     "get_invoice": lambda c: c.invoices.get("x"),
     "download_invoice": lambda c: c.invoices.download("x", "pdf"),
