@@ -17,6 +17,13 @@ invoices = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 seller = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 vat_checks = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
+FILE_COLUMNS = (
+    ("number", "number"),
+    ("state", "state"),
+    ("since", "updated_at"),
+    ("reason", "message"),
+    ("invoice", "invoice_id"),
+)
 INVOICE_COLUMNS = (*COLUMNS, ("organization", "organization_id"))
 
 
@@ -37,6 +44,18 @@ def get_invoice(invoice: InvoiceArgument, output: OutputOption = Format.TABLE) -
     """Show any invoice, with what holds it."""
     with connect() as client:
         show_one(client.platform_invoices.get(invoice), output)
+
+
+@invoices.command("files")
+def list_files(
+    state: Annotated[
+        str | None, typer.Option(help="Only these; RENDER_FAILED: made again by 'retry'.")
+    ] = "RENDER_FAILED",
+    output: OutputOption = Format.TABLE,
+) -> None:
+    """List issued invoices whose files could not be made, with the reason; or those of another state."""
+    with connect() as client:
+        show_list(client.platform_invoices.list_files(state=state), FILE_COLUMNS, output)
 
 
 @invoices.command("close")
@@ -77,7 +96,7 @@ def create_credit_note(
 
 @invoices.command("retry")
 def retry_invoice(invoice: InvoiceArgument, output: OutputOption = Format.TABLE) -> None:
-    """Draft a held or failed invoice again from the facts of now, and issue it if that was asked for."""
+    """Draft a held or failed invoice again and issue it if that was asked for; make files that an issued one lacks."""
     with connect() as client:
         show_one(client.platform_invoices.retry(invoice), output)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from typing import Annotated, Any
+from uuid import UUID
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Path, Query, Response
 
 from controlplane.einvoicing import service
-from controlplane.einvoicing.domain import FileKind
-from controlplane.einvoicing.schemas import EInvoiceAnswer
+from controlplane.einvoicing.domain import EInvoice, EInvoiceState, FileKind
+from controlplane.einvoicing.schemas import EInvoiceAnswer, EInvoiceList, EInvoiceRowShape
 from controlplane.identity.domain import Action, Resource
 from controlplane.identity.service import require, require_platform
 from controlplane.invoicing import service as invoicing
@@ -16,11 +17,14 @@ from controlplane.invoicing.domain import InvoiceId
 from controlplane.kernel.access import tenant_of
 from controlplane.kernel.errors import NotFound
 from controlplane.kernel.ids import TenantId
+from controlplane.plumbing.cursors import Page
 from controlplane.plumbing.database import UnitOfWork
-from controlplane.plumbing.web import Edge, EdgeDep
+from controlplane.plumbing.web import Edge, EdgeDep, PagingDep
 
 router = APIRouter(prefix="/v1/invoices", tags=["invoices"])
 admin_router = APIRouter(prefix="/v1/admin/invoices", tags=["admin: invoices"])
+list_router = APIRouter(prefix="/v1/admin/e_invoices", tags=["admin: invoices"])
+_ALL = "admin/e_invoices"
 _MEDIA = {FileKind.PDF: "application/pdf", FileKind.XML: "application/xml"}
 InvoicePath = Annotated[str, Path(max_length=40, description="Id of the invoice.")]
 # Read by the handler, after it has asked who is calling.
@@ -54,6 +58,34 @@ def get_e_invoice(invoice_id: InvoicePath, edge: EdgeDep) -> EInvoiceAnswer:
         )
 
     return edge.read(query)
+
+
+@list_router.get(
+    "", operation_id="admin_list_e_invoices", summary="List issued documents by where their files stand"
+)
+def admin_list_e_invoices(
+    edge: EdgeDep,
+    page: PagingDep,
+    state: Annotated[
+        EInvoiceState | None, Query(description="Only these; RENDER_FAILED: their files could not be made.")
+    ] = None,
+) -> EInvoiceList:
+    require_platform(edge.principal)
+    require(edge.principal, Resource.INVOICE, Action.READ)
+    after = edge.page_after(page, _ALL)
+    found, shapes = edge.read(lambda uow: _list(uow, state, after, page.limit))
+    cursor = edge.next_cursor(found, _ALL)
+    return EInvoiceList(e_invoices=shapes, limit=page.limit, has_next=cursor is not None, next_cursor=cursor)
+
+
+def _list(
+    uow: UnitOfWork, state: EInvoiceState | None, after: UUID | None, limit: int
+) -> tuple[Page[EInvoice], list[EInvoiceRowShape]]:
+    found = service.list_einvoices(uow, state=state, after=after, limit=limit)
+    return found, [
+        EInvoiceRowShape.of(one, invoicing.get_invoice(uow, one.invoice_id, one.tenant_id).number)
+        for one in found.items
+    ]
 
 
 @admin_router.get(

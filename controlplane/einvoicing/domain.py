@@ -27,6 +27,14 @@ class EInvoiceState(StrEnum):
     NOT_TRANSMITTED = "NOT_TRANSMITTED"
 
 
+# The files exist and never change.
+FINISHED = frozenset(
+    {
+        EInvoiceState.ARCHIVED, EInvoiceState.SUBMITTED, EInvoiceState.SUBMIT_FAILED, EInvoiceState.NOT_TRANSMITTED,
+    }
+)  # fmt: skip
+
+
 class EInvoiceTrigger(StrEnum):
     ARCHIVE = "archive"
     FAIL = "fail"

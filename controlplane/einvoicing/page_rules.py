@@ -103,6 +103,8 @@ def _buyer_lines(buyer: Buyer) -> list[JsonValue]:
         ids.append(f"SIREN {buyer.siren}")
     if buyer.vat_id is not None:
         ids.append(f"TVA {buyer.vat_id}")
+    if not ids and buyer.legal_id is not None:
+        ids.append(f"N° d'entreprise {buyer.legal_id}")
     return [*_address_lines(buyer.address), " – ".join(ids)]
 
 

@@ -6,17 +6,16 @@ and never rebuilt (docs/french-law.md).
 
 from __future__ import annotations
 
-import json
 from io import BytesIO
 from pathlib import Path
 from typing import Final
 
 import facturx  # type: ignore[import-untyped]
-import typst
 
 from controlplane.einvoicing.cii import PROFILE_EN16931, profile_of
 from controlplane.einvoicing.page_rules import make_page
 from controlplane.invoicing.domain import Invoice
+from controlplane.plumbing.typesetting import make_pdf
 
 _TEMPLATE: Final = Path(__file__).with_name("template.typ")
 _FILENAME: Final = "factur-x.xml"
@@ -27,17 +26,8 @@ class EmbeddingFailed(RuntimeError):
 
 
 def render_page(invoice: Invoice) -> bytes:
-    """Typeset the page as PDF/A-3b; the fonts inside the typst wheel are the only ones used."""
-    data = json.dumps(make_page(invoice), ensure_ascii=False, sort_keys=True)
-    page = typst.compile(
-        str(_TEMPLATE),
-        format="pdf",
-        pdf_standards="a-3b",
-        sys_inputs={"data": data},
-        ignore_system_fonts=True,
-    )
-    assert isinstance(page, bytes)
-    return page
+    """Typeset the page as PDF/A-3b. Errors: NotTypeset."""
+    return make_pdf(_TEMPLATE, make_page(invoice))
 
 
 def make_facturx(invoice: Invoice, page: bytes, xml: bytes) -> bytes:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from controlplane.einvoicing.domain import (
     ArchivedFile,
@@ -40,6 +41,26 @@ def save_einvoice(uow: UnitOfWork, einvoice: EInvoice) -> None:
     row.state, row.profile, row.message = einvoice.state, einvoice.profile, einvoice.message
     row.flow_id, row.updated_at = einvoice.flow_id, einvoice.updated_at
     uow.session.flush()
+
+
+def list_einvoices(uow: UnitOfWork, invoice_ids: Sequence[InvoiceId]) -> Sequence[EInvoice]:
+    rows = uow.session.scalars(select(EInvoiceRow).where(EInvoiceRow.invoice_id.in_(invoice_ids)))
+    return [to_einvoice(row) for row in rows]
+
+
+def page_einvoices(
+    uow: UnitOfWork, *, state: EInvoiceState | None, after: UUID | None, limit: int
+) -> Sequence[EInvoice]:
+    query = select(EInvoiceRow).order_by(EInvoiceRow.invoice_id.desc()).limit(limit)
+    if state is not None:
+        query = query.where(EInvoiceRow.state == state)
+    if after is not None:
+        query = query.where(EInvoiceRow.invoice_id < InvoiceId(after))
+    return [to_einvoice(row) for row in uow.session.scalars(query)]
+
+
+def count_state(uow: UnitOfWork, state: EInvoiceState) -> int:
+    return uow.session.scalar(select(func.count()).where(EInvoiceRow.state == state)) or 0
 
 
 def list_by_state(uow: UnitOfWork, states: Sequence[EInvoiceState], limit: int) -> Sequence[EInvoice]:

@@ -40,3 +40,26 @@ class EInvoiceAnswer(WireModel):
             message="" if einvoice is None else einvoice.message,
             statuses=[StatusShape.of(status) for status in statuses],
         )
+
+
+class EInvoiceRowShape(WireModel):
+    invoice_id: str = Field(description="Invoice.", examples=["inv_01k0000000000000000000000a"])
+    organization_id: str = Field(description="Whose it is.", examples=["org_01k0000000000000000000000a"])
+    number: str | None = Field(description="Its number.", examples=["RMP-2026-000001"])
+    state: EInvoiceState = Field(description="Where its files stand.", examples=["RENDER_FAILED"])
+    message: str = Field(description="What failed or was answered.", examples=["BR-CO-09: …"])
+    updated_at: datetime = Field(description="Since when.", examples=["2026-11-02T09:00:00Z"])
+
+    @classmethod
+    def of(cls, one: EInvoice, number: str | None) -> EInvoiceRowShape:
+        return cls(
+            invoice_id=str(one.invoice_id), organization_id=str(one.tenant_id), number=number, state=one.state,
+            message=one.message, updated_at=one.updated_at,
+        )  # fmt: skip
+
+
+class EInvoiceList(WireModel):
+    e_invoices: list[EInvoiceRowShape] = Field(description="Newest first.")
+    limit: int = Field(description="How many a page holds.", examples=[50])
+    has_next: bool = Field(description="There are more.", examples=[False])
+    next_cursor: str | None = Field(description="Cursor of the next page.", examples=[None])

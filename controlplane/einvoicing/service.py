@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
+from uuid import UUID
 
 from controlplane.audit import service as audit
 from controlplane.einvoicing import repository
@@ -29,6 +30,7 @@ from controlplane.invoicing.domain import Invoice, InvoiceId
 from controlplane.invoicing.vat_data import Flow
 from controlplane.kernel.errors import Conflict, InvalidInput, NotFound
 from controlplane.kernel.ids import TenantId
+from controlplane.plumbing.cursors import Page
 from controlplane.plumbing.database import UnitOfWork
 
 ACTOR: Final = "system:einvoicing"
@@ -78,7 +80,7 @@ def fail_render(uow: UnitOfWork, tenant_id: TenantId, invoice_id: InvoiceId, mes
     known = repository.find_einvoice(uow, tenant_id, invoice_id, is_locked=True)
     if known is None:
         raise NotFound(f"The e-invoice of {invoice_id} was not begun.")
-    return _move(uow, known, EInvoiceTrigger.FAIL, message)
+    return _move(uow, known, EInvoiceTrigger.FAIL, message) if known.state is EInvoiceState.PENDING else known
 
 
 def get_file(uow: UnitOfWork, tenant_id: TenantId, invoice_id: InvoiceId, kind: FileKind) -> ArchivedFile:
@@ -88,6 +90,12 @@ def get_file(uow: UnitOfWork, tenant_id: TenantId, invoice_id: InvoiceId, kind: 
         invoice = invoicing.get_invoice(uow, invoice_id, tenant_id)
         if not invoice.is_issued:
             raise Conflict("The invoice is not issued: it has no file yet.")
+        known = repository.find_einvoice(uow, tenant_id, invoice_id)
+        if known is not None and known.state is EInvoiceState.RENDER_FAILED:
+            raise Conflict(
+                f"The invoice's file could not be made: {known.message} Correct the billing party or ask the operator "
+                "to retry the invoice."
+            )
         raise Conflict("The invoice's file is being made; ask again in a moment.")
     check_file(file)
     return file
@@ -165,6 +173,19 @@ def list_unfinished(uow: UnitOfWork, limit: int) -> Sequence[EInvoice]:
     return repository.list_by_state(
         uow, (EInvoiceState.PENDING, EInvoiceState.RENDER_FAILED, EInvoiceState.ARCHIVED), limit
     )
+
+
+def list_einvoices(
+    uow: UnitOfWork, *, state: EInvoiceState | None, after: UUID | None, limit: int
+) -> Page[EInvoice]:
+    """Documents of all tenants by where their files stand, newest first (platform transaction)."""
+    found = repository.page_einvoices(uow, state=state, after=after, limit=limit + 1)
+    return Page.of(found, limit, lambda one: one.invoice_id.value)
+
+
+def count_failed(uow: UnitOfWork) -> int:
+    """How many issued documents have no files because these could not be made; zero is the only good answer."""
+    return repository.count_state(uow, EInvoiceState.RENDER_FAILED)
 
 
 def _move(uow: UnitOfWork, known: EInvoice, trigger: EInvoiceTrigger, message: str) -> EInvoice:

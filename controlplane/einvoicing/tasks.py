@@ -9,13 +9,12 @@ import structlog
 
 from controlplane.einvoicing import service
 from controlplane.einvoicing.cii import PROFILE_EN16931
-from controlplane.einvoicing.documents import DocumentRefused, make_documents
+from controlplane.einvoicing.documents import make_documents
 from controlplane.einvoicing.domain import EInvoiceState, FileKind
-from controlplane.einvoicing.pdf import EmbeddingFailed
 from controlplane.einvoicing.platform import Flow, NullPlatform, Platform
-from controlplane.einvoicing.validation import CheckNotRun
 from controlplane.invoicing import service as invoicing
 from controlplane.invoicing.domain import InvoiceId
+from controlplane.invoicing.metrics import DOCUMENTS_FAILED
 from controlplane.kernel.ids import TenantId
 from controlplane.plumbing.consumers import Consumer, Event
 from controlplane.plumbing.context import Context
@@ -65,10 +64,11 @@ def render_invoice(database: Database, tenant_id: TenantId, invoice_id: InvoiceI
         invoice = invoicing.get_invoice(uow, invoice_id, tenant_id)
     try:
         documents = make_documents(invoice)
-    except (DocumentRefused, CheckNotRun, EmbeddingFailed) as err:
-        log.error("einvoice_refused", invoice_id=str(invoice_id), error=str(err))
+    except Exception as err:  # noqa: BLE001 - noted, and no other document is stopped
+        # Whatever kind of error a document causes, it is noted as this document's and stops no other.
+        log.error("einvoice_refused", invoice_id=str(invoice_id), kind=type(err).__name__, error=str(err))
         with database.system(tenant_id) as uow:
-            service.fail_render(uow, tenant_id, invoice_id, str(err))
+            service.fail_render(uow, tenant_id, invoice_id, str(err) or type(err).__name__)
         return
     with database.system(tenant_id) as uow:
         service.archive(uow, invoice, documents)
@@ -103,8 +103,22 @@ def retry_unfinished(database: Database, platform: Platform) -> int:
     with database.system(is_read_only=True) as uow:
         unfinished = service.list_unfinished(uow, BATCH)
     for one in unfinished:
-        if one.state is EInvoiceState.ARCHIVED:
-            submit_invoice(database, platform, one.tenant_id, one.invoice_id)
-        else:
-            render_invoice(database, one.tenant_id, one.invoice_id)
+        try:
+            if one.state is EInvoiceState.ARCHIVED:
+                submit_invoice(database, platform, one.tenant_id, one.invoice_id)
+            else:
+                render_invoice(database, one.tenant_id, one.invoice_id)
+        except Exception as err:
+            # The next one has its own chance; this one stays on the list.
+            log.exception("einvoice_not_finished", invoice_id=str(one.invoice_id), error=str(err))
+    _report_failed(database)
     return len(unfinished)
+
+
+def _report_failed(database: Database) -> None:
+    """Say how many issued documents have no files: an alarm until an operator has retried each of them."""
+    with database.system(is_read_only=True) as uow:
+        failed = service.count_failed(uow)
+    DOCUMENTS_FAILED.set(failed)
+    if failed:
+        log.error("documents_failed", count=failed)

@@ -10,7 +10,9 @@ from controlplane.capacity.api import router as capacity_router
 from controlplane.catalogue.api import router as catalogue_router
 from controlplane.deployments.api import router as deployments_router
 from controlplane.einvoicing.api import admin_router as admin_einvoicing_router
+from controlplane.einvoicing.api import list_router as admin_e_invoices_router
 from controlplane.einvoicing.api import router as einvoicing_router
+from controlplane.einvoicing.keeper import register_keeper
 from controlplane.entrypoints.clock_api import router as clock_router
 from controlplane.entrypoints.deliveries_api import router as deliveries_router
 from controlplane.identity.api import router as identity_router
@@ -28,6 +30,8 @@ from controlplane.rating.api_admin import router as rating_admin_router
 from controlplane.sovereignty.api import router as sovereignty_router
 from controlplane.tenancy.api import make_router as make_tenancy_router
 from controlplane.tenancy.api_admin import make_admin_router as make_admin_tenancy_router
+
+register_keeper()
 
 # Reachable without a key: signing up, and nothing else.
 PUBLIC_ROUTERS: tuple[APIRouter, ...] = (signup_router,)
@@ -47,6 +51,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     admin_invoicing_router,
     einvoicing_router,
     admin_einvoicing_router,
+    admin_e_invoices_router,
     payments_router,
     admin_payments_router,
     rating_router,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from controlplane.capacity import tasks as capacity
 from controlplane.deployments import tasks as deployments
 from controlplane.einvoicing import tasks as einvoicing
+from controlplane.einvoicing.keeper import register_keeper
 from controlplane.entrypoints import retention
 from controlplane.identity import tasks as identity
 from controlplane.invoicing import tasks as invoicing
@@ -19,6 +20,8 @@ from controlplane.plumbing.schedule import Tick
 from controlplane.plumbing.settings import Settings
 from controlplane.rating import tasks as rating
 from controlplane.sovereignty import tasks as sovereignty
+
+register_keeper()
 
 
 def make_context(settings: Settings) -> Context:

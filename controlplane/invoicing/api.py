@@ -5,6 +5,7 @@ Files (PDF, XML) are the einvoicing room's: `GET /v1/invoices/{id}/pdf` and `/xm
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
@@ -32,10 +33,12 @@ OrganizationRef = Annotated[str, Path(max_length=64, description="Id of an organ
 def list_invoices(edge: EdgeDep, page: PagingDep) -> wire.InvoiceList:
     require(edge.principal, Resource.INVOICE, Action.READ)
     tenant_id, after = tenant_of(edge.principal), edge.page_after(page, _MINE)
-    found = edge.read(
-        lambda uow: service.list_invoices(uow, tenant_id=tenant_id, after=after, limit=page.limit)
+    return _read_list(
+        edge,
+        lambda uow: service.list_invoices(uow, tenant_id=tenant_id, after=after, limit=page.limit),
+        page.limit,
+        _MINE,
     )
-    return _to_list(edge, found, page.limit, _MINE)
 
 
 @router.get(
@@ -47,8 +50,8 @@ def list_invoices(edge: EdgeDep, page: PagingDep) -> wire.InvoiceList:
 def get_invoice(invoice_id: str, edge: EdgeDep) -> Response:
     require(edge.principal, Resource.INVOICE, Action.READ)
     tenant_id, wanted = tenant_of(edge.principal), InvoiceId.parse(invoice_id)
-    invoice = edge.read(lambda uow: service.get_invoice(uow, wanted, tenant_id))
-    return edge.answer(wire.InvoiceAnswer.of(invoice), invoice.version)
+    answer = edge.read(lambda uow: wire.InvoiceAnswer.of(uow, service.get_invoice(uow, wanted, tenant_id)))
+    return edge.answer(answer, answer.invoice.version)
 
 
 @admin_router.get(
@@ -64,12 +67,14 @@ def admin_list(
     after = edge.page_after(page, _ALL)
     tenant_id = None if organization_id is None else TenantId.parse(organization_id)
     states = () if state is None else (state,)
-    found = edge.read(
+    return _read_list(
+        edge,
         lambda uow: service.list_invoices(
             uow, tenant_id=tenant_id, after=after, limit=page.limit, states=states
-        )
+        ),
+        page.limit,
+        _ALL,
     )
-    return _to_list(edge, found, page.limit, _ALL)
 
 
 @admin_router.get(
@@ -79,8 +84,8 @@ def admin_list(
 def admin_get(invoice_id: str, edge: EdgeDep) -> Response:
     _platform(edge.principal, Action.READ)
     wanted = InvoiceId.parse(invoice_id)
-    invoice = edge.read(lambda uow: service.get_invoice(uow, wanted, None))
-    return edge.answer(wire.InvoiceAnswer.of(invoice), invoice.version)
+    answer = edge.read(lambda uow: wire.InvoiceAnswer.of(uow, service.get_invoice(uow, wanted, None)))
+    return edge.answer(answer, answer.invoice.version)
 
 
 @admin_router.post(
@@ -95,7 +100,8 @@ def close_period(body: wire.CloseRequest, edge: EdgeDep) -> Response:
         service.freeze_period(uow, tenant_id, period)
     return edge.write(
         lambda uow: _to_close(
-            service.close_period(uow, tenant_id, period, actor=edge.principal.actor, is_issuing=body.issue)
+            uow,
+            service.close_period(uow, tenant_id, period, actor=edge.principal.actor, is_issuing=body.issue),
         )
     )
 
@@ -108,7 +114,7 @@ def issue(invoice_id: str, edge: EdgeDep) -> Response:
     _platform(edge.principal, Action.OPERATE)
     wanted, actor = InvoiceId.parse(invoice_id), edge.principal.actor
     return edge.write(
-        lambda uow: wire.InvoiceAnswer.of(service.issue(uow, wanted, actor=actor)),
+        lambda uow: wire.InvoiceAnswer.of(uow, service.issue(uow, wanted, actor=actor)),
         etag=lambda out: out.invoice.version,
     )
 
@@ -121,7 +127,7 @@ def retry(invoice_id: str, edge: EdgeDep) -> Response:
     _platform(edge.principal, Action.OPERATE)
     wanted, actor = InvoiceId.parse(invoice_id), edge.principal.actor
     return edge.write(
-        lambda uow: wire.InvoiceAnswer.of(service.retry_invoice(uow, wanted, actor=actor)),
+        lambda uow: wire.InvoiceAnswer.of(uow, service.retry_invoice(uow, wanted, actor=actor)),
         etag=lambda out: out.invoice.version,
     )
 
@@ -134,7 +140,7 @@ def hold(invoice_id: str, body: wire.HoldRequest, edge: EdgeDep) -> Response:
     _platform(edge.principal, Action.OPERATE)
     wanted, actor = InvoiceId.parse(invoice_id), edge.principal.actor
     return edge.write(
-        lambda uow: wire.InvoiceAnswer.of(service.hold_invoice(uow, wanted, body.reason, actor=actor)),
+        lambda uow: wire.InvoiceAnswer.of(uow, service.hold_invoice(uow, wanted, body.reason, actor=actor)),
         etag=lambda out: out.invoice.version,
     )
 
@@ -148,7 +154,9 @@ def create_credit_note(invoice_id: str, body: wire.CreditNoteRequest, edge: Edge
     wanted, actor = InvoiceId.parse(invoice_id), edge.principal.actor
     lines = None if body.lines is None else [line.to_domain() for line in body.lines]
     return edge.write(
-        lambda uow: wire.InvoiceAnswer.of(service.credit_note(uow, wanted, lines, body.reason, actor=actor)),
+        lambda uow: wire.InvoiceAnswer.of(
+            uow, service.credit_note(uow, wanted, lines, body.reason, actor=actor)
+        ),
         status=201,
         etag=lambda out: out.invoice.version,
     )
@@ -164,7 +172,7 @@ def sell_deposit(organization_id: OrganizationRef, body: wire.DepositRequest, ed
     tenant_id, actor = TenantId.parse(organization_id), edge.principal.actor
     return edge.write(
         lambda uow: wire.InvoiceAnswer.of(
-            service.sell_deposit(uow, tenant_id, body.minor(), body.label, actor=actor)
+            uow, service.sell_deposit(uow, tenant_id, body.minor(), body.label, actor=actor)
         ),
         status=201,
         etag=lambda out: out.invoice.version,
@@ -226,17 +234,19 @@ def _platform(principal: Principal, action: Action) -> None:
     require(principal, Resource.INVOICE, action)
 
 
-def _to_close(closed: PeriodClose) -> wire.CloseAnswer:
-    invoice = None if closed.invoice is None else wire.InvoiceShape.of(closed.invoice)
-    notes = [wire.InvoiceShape.of(note) for note in closed.credit_notes]
+def _to_close(uow: UnitOfWork, closed: PeriodClose) -> wire.CloseAnswer:
+    invoice = None if closed.invoice is None else wire.to_shapes(uow, [closed.invoice])[0]
+    notes = wire.to_shapes(uow, closed.credit_notes)
     return wire.CloseAnswer(invoice=invoice, credit_notes=notes, is_new=closed.is_new)
 
 
-def _to_list(edge: Edge, page: Page[Invoice], limit: int, scope: str) -> wire.InvoiceList:
+def _read_list(
+    edge: Edge, query: Callable[[UnitOfWork], Page[Invoice]], limit: int, scope: str
+) -> wire.InvoiceList:
+    def read(uow: UnitOfWork) -> tuple[Page[Invoice], list[wire.InvoiceShape]]:
+        page = query(uow)
+        return page, wire.to_shapes(uow, page.items)
+
+    page, shapes = edge.read(read)
     cursor = edge.next_cursor(page, scope)
-    return wire.InvoiceList(
-        invoices=[wire.InvoiceShape.of(invoice) for invoice in page.items],
-        limit=limit,
-        has_next=cursor is not None,
-        next_cursor=cursor,
-    )
+    return wire.InvoiceList(invoices=shapes, limit=limit, has_next=cursor is not None, next_cursor=cursor)

@@ -46,6 +46,7 @@ from controlplane.kernel.errors import InvalidInput
 from controlplane.kernel.jurisdiction import MEMBER_STATES
 from controlplane.rating.domain import CreditKind, CreditUse, RatedLine, RatedPeriod, Step, StepKind
 from controlplane.tenancy.domain import BillingParty
+from controlplane.tenancy.party_rules import find_vat_number
 
 # Where a customer outside every address registry gets its invoice: the portal tells it by e-mail.
 NO_REGISTRY_ADDRESS: Final = "facturation@customer.invalid"
@@ -72,11 +73,14 @@ def make_buyer(party: BillingParty) -> Buyer:
         legal = party.vat_id or ""
         scheme = SCHEME_EU_VAT if party.country in MEMBER_STATES else SCHEME_FOREIGN
         electronic_scheme = EAS_BY_COUNTRY.get(party.country, SCHEME_EMAIL)
-        electronic = NO_REGISTRY_ADDRESS if electronic_scheme == SCHEME_EMAIL else legal
+        # An address registry knows numbers without the signs that people put into them.
+        bare = "".join(character for character in legal if character.isalnum())
+        electronic = NO_REGISTRY_ADDRESS if electronic_scheme == SCHEME_EMAIL else bare
     return Buyer(
         legal_name=party.legal_name,
         siren=party.siren,
-        vat_id=party.vat_id,
+        # BT-48 is a VAT number with its country (BR-CO-09); another business number stands in BT-47 alone.
+        vat_id=find_vat_number(party.vat_id, party.country),
         address=address,
         electronic_address=electronic,
         electronic_scheme=electronic_scheme,

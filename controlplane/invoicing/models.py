@@ -117,7 +117,7 @@ class VatCheckRow(Base):
 
     id: Mapped[VatCheckId] = mapped_column(IdType(VatCheckId), primary_key=True)
     tenant_id: Mapped[TenantId] = mapped_column(IdType(TenantId))
-    vat_id: Mapped[str] = mapped_column(String(16))
+    vat_id: Mapped[str] = mapped_column(String(30))
     status: Mapped[str] = mapped_column(String(16))
     checked_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     consultation_number: Mapped[str] = mapped_column(String(100))

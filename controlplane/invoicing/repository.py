@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import delete, func, insert, select, text
+from sqlalchemy import delete, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from controlplane.invoicing.domain import (
@@ -44,14 +44,23 @@ from controlplane.plumbing.database import UnitOfWork
 
 # The first half of the advisory lock's key: one namespace for "what is billed to a tenant".
 _BILLING_LOCK = 0x1A40
+# Some four hundred documents ahead in the same line.
+LINE_TIMEOUT_MS = 60_000
 
 
 def lock_billing(uow: UnitOfWork, tenant_id: TenantId) -> None:
     """Let one transaction at a time bill a tenant; held to its end, so that locks are always taken in one order."""
+    _wait_in_line(uow)
     number = int.from_bytes(tenant_id.value.bytes[-4:], "big", signed=True)
     uow.session.execute(
         text("SELECT pg_advisory_xact_lock(:space, :number)"), {"space": _BILLING_LOCK, "number": number}
     )
+
+
+def _wait_in_line(uow: UnitOfWork) -> None:
+    """Documents are made one after another under their locks: waiting for one's turn is no fault, so it may last."""
+    uow.session.execute(text(f"SET LOCAL lock_timeout = {LINE_TIMEOUT_MS}"))
+    uow.session.execute(text(f"SET LOCAL statement_timeout = {LINE_TIMEOUT_MS}"))
 
 
 def find_seller(uow: UnitOfWork) -> tuple[Seller, int] | None:
@@ -123,6 +132,16 @@ def save_invoice(uow: UnitOfWork, invoice: Invoice, *, series: SeriesState | Non
     if series is not None:
         row.series_prefix, row.series_year, row.series_number = series.prefix, series.year, series.last_number
     uow.session.flush()
+
+
+def correct_buyer(uow: UnitOfWork, invoice: Invoice) -> None:
+    """Correct the buyer of an issued invoice that has no file yet; the database refuses it for any other."""
+    columns = to_columns(invoice)
+    uow.session.execute(
+        update(InvoiceRow)
+        .where(InvoiceRow.id == invoice.id)
+        .values({name: columns[name] for name in ("buyer", "version", "updated_at")})
+    )
 
 
 def _add_lines(uow: UnitOfWork, invoice: Invoice) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
 
 from pydantic import Field
 
+from controlplane.invoicing.document_port import FileState, get_keeper
 from controlplane.invoicing.domain import (
     Buyer,
     Invoice,
@@ -20,6 +22,7 @@ from controlplane.invoicing.domain import (
 from controlplane.kernel.errors import InvalidInput
 from controlplane.kernel.period import PARIS, Period
 from controlplane.plumbing.amounts import AmountText, PositiveAmountText, exact_text, minor_of, text_of
+from controlplane.plumbing.database import UnitOfWork
 from controlplane.plumbing.web import WireModel
 
 
@@ -176,6 +179,14 @@ class BuyerShape(WireModel):
         )
 
 
+class FileShape(WireModel):
+    state: str = Field(
+        description="PENDING, RENDER_FAILED, ARCHIVED (made and kept), SUBMITTED, SUBMIT_FAILED, NOT_TRANSMITTED.",
+        examples=["ARCHIVED"],
+    )
+    reason: str = Field(description="What failed or was answered.", examples=[""])
+
+
 class InvoiceShape(WireModel):
     """An invoice, deposit invoice or credit note as EN 16931 names its parts."""
 
@@ -202,6 +213,7 @@ class InvoiceShape(WireModel):
         description="Number of the invoice that a credit note corrects.", examples=[None]
     )
     deducts: list[str] = Field(description="Numbers of the deposit invoices that it deducts.", examples=[[]])
+    file: FileShape | None = Field(description="Where its files stand; null before the issue.")
     provenance: dict[str, str] = Field(
         description="Engine, tariff and usage cut-off.", examples=[{"engine": "rating/2"}]
     )
@@ -210,7 +222,7 @@ class InvoiceShape(WireModel):
     created_at: datetime = Field(description="When it was drafted.", examples=["2026-11-02T09:00:00Z"])
 
     @classmethod
-    def of(cls, invoice: Invoice) -> InvoiceShape:
+    def of(cls, invoice: Invoice, file: FileState | None) -> InvoiceShape:
         vat = invoice.vat
         return cls(
             id=str(invoice.id), organization_id=str(invoice.tenant_id), kind=invoice.kind, state=invoice.state,
@@ -231,6 +243,7 @@ class InvoiceShape(WireModel):
             else HoldShape(code=invoice.hold.code, reason=invoice.hold.reason),
             corrects=None if invoice.preceding is None else invoice.preceding.number,
             deducts=[deposit.number for deposit in invoice.deposits],
+            file=None if file is None else FileShape(state=file.state, reason=file.message),
             provenance=dict(invoice.provenance), is_demo=invoice.seller is not None and invoice.seller.is_demo,
             version=invoice.version, created_at=invoice.created_at,
         )  # fmt: skip
@@ -240,8 +253,19 @@ class InvoiceAnswer(WireModel):
     invoice: InvoiceShape = Field(description="The invoice.")
 
     @classmethod
-    def of(cls, invoice: Invoice) -> InvoiceAnswer:
-        return cls(invoice=InvoiceShape.of(invoice))
+    def of(cls, uow: UnitOfWork, invoice: Invoice) -> InvoiceAnswer:
+        return cls(invoice=to_shapes(uow, [invoice])[0])
+
+
+def to_shapes(uow: UnitOfWork, invoices: Sequence[Invoice]) -> list[InvoiceShape]:
+    """Invoices with where their files stand."""
+    issued = [invoice.id for invoice in invoices if invoice.is_issued]
+    states = get_keeper().find_states(uow, issued) if issued else {}
+    pending = FileState("PENDING", "", is_kept=False)
+    return [
+        InvoiceShape.of(invoice, states.get(invoice.id, pending) if invoice.is_issued else None)
+        for invoice in invoices
+    ]
 
 
 class InvoiceList(WireModel):

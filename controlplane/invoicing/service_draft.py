@@ -34,6 +34,7 @@ from controlplane.invoicing.service_common import (
 from controlplane.invoicing.service_credit import draft_reductions, retry_reduction
 from controlplane.invoicing.service_deposit import compute_deposit
 from controlplane.invoicing.service_issue import MonthRating, hash_all, is_reduction, issue, rate_all
+from controlplane.invoicing.service_remake import remake_document
 from controlplane.kernel.errors import Conflict, InvalidInput, RempartError
 from controlplane.kernel.ids import TenantId
 from controlplane.kernel.period import PARIS, Period
@@ -206,13 +207,12 @@ def _provenance(frozen: FrozenPeriod, rated: Sequence[RatedPeriod]) -> dict[str,
 def retry_invoice(uow: UnitOfWork, invoice_id: InvoiceId, *, actor: str = SYSTEM_ACTOR) -> Invoice:
     """Try a held or failed document again with the facts of now; it is issued when it becomes READY and was wanted.
 
-    Errors: NotFound; IllegalTransition when it is neither held nor failed; Conflict for a held credit note that a
-    person asked for.
+    An issued document whose files were never made gets them (`remake_document`). Errors: NotFound; IllegalTransition
+    when it is neither held nor failed; Conflict when its files still cannot be made.
     """
     known = lock_invoice(uow, invoice_id)
-    is_by_hand = known.kind is InvoiceKind.CREDIT_NOTE and not is_reduction(known)
-    if is_by_hand and known.state is not InvoiceState.ISSUE_FAILED:
-        raise Conflict("A held credit note is made again from its invoice: send the credit note anew.")
+    if known.state is InvoiceState.ISSUED:
+        return remake_document(uow, known, actor=actor)
     state = TRANSITIONS.next(known.state, InvoiceTrigger.RETRY)
     fresh = replace(known, state=state, hold=None, version=known.version + 1, updated_at=uow.now)
     if state is InvoiceState.DRAFT:
@@ -228,7 +228,8 @@ def _compute_again(uow: UnitOfWork, draft: Invoice, actor: str) -> Invoice:
     if draft.kind is InvoiceKind.DEPOSIT:
         return compute_deposit(uow, draft)
     if draft.kind is InvoiceKind.CREDIT_NOTE:
-        return retry_reduction(uow, draft)
+        # What a person gave back stands in the note already: only a reduction has facts that can change.
+        return retry_reduction(uow, draft) if is_reduction(draft) else finish_draft(draft)
     frozen = freeze_period(uow, draft.tenant_id, draft.period)
     fresh, rated = compute_draft(uow, draft, frozen)
     if rated is not None:

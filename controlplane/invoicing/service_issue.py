@@ -8,6 +8,7 @@ from typing import Final
 
 from controlplane.audit import service as audit
 from controlplane.invoicing import repository
+from controlplane.invoicing.document_port import get_keeper
 from controlplane.invoicing.domain import (
     TRANSITIONS,
     Hold,
@@ -18,10 +19,10 @@ from controlplane.invoicing.domain import (
     InvoiceTrigger,
     VatTreatment,
 )
-from controlplane.invoicing.draft_rules import check_amounts
+from controlplane.invoicing.draft_rules import check_amounts, make_buyer
 from controlplane.invoicing.events import InvoiceIssued
 from controlplane.invoicing.mentions_rules import missing_mentions
-from controlplane.invoicing.numbering_rules import next_in_series
+from controlplane.invoicing.numbering_rules import NUMBER_MAX, format_number, next_in_series
 from controlplane.invoicing.posting_rules import make_entry
 from controlplane.invoicing.terms_rules import due_on
 from controlplane.invoicing.totals_rules import check_totals
@@ -37,15 +38,17 @@ from controlplane.rating import service as rating
 from controlplane.rating.domain import RatedPeriod
 from controlplane.tenancy import service as tenancy
 
-_REASON_LENGTH_MAX: Final = 300
+_REASON_LENGTH_MAX: Final = 500
+# The hold of a document that the rules or the typesetter refuse.
+DOCUMENT_INVALID: Final = "document_invalid"
 
 
 def issue(uow: UnitOfWork, invoice_id: InvoiceId, *, actor: str = "system:invoicing") -> Invoice:
-    """Issue a READY document: number, dates, state, books, audit, event, all or nothing.
+    """Issue a READY document: number, dates, state, books, files, audit, event, all or nothing.
 
-    Issuing again returns the same invoice. When the VAT proof no longer holds, the document becomes HELD instead.
-    Errors: IllegalTransition when it is not READY, InvalidInput when a mandatory mention is missing; then no number
-    is used.
+    Issuing again returns the same invoice. When the VAT proof no longer holds, or the document cannot be made, it
+    becomes HELD instead. Errors: IllegalTransition when it is not READY, InvalidInput when a mandatory mention is
+    missing, Unavailable when its files cannot be made now; then no number is used.
     """
     known = repository.find_invoice(uow, invoice_id)
     if known is None:
@@ -56,13 +59,14 @@ def issue(uow: UnitOfWork, invoice_id: InvoiceId, *, actor: str = "system:invoic
     if invoice.state is InvoiceState.ISSUED:
         return invoice
     next_state = TRANSITIONS.next(invoice.state, InvoiceTrigger.ISSUE)
-    hold = _find_hold(uow, invoice)
+    invoice, hold = _prepare(uow, invoice)
     if hold is not None:
         return _hold(uow, invoice, hold)
     issued = _number(uow, replace(invoice, state=next_state, version=invoice.version + 1, updated_at=uow.now))
     entry = make_entry(issued)
     if entry is not None:
         ledger.post(uow, entry)
+    get_keeper().keep(uow, issued)
     _announce(uow, issued, actor)
     return issued
 
@@ -128,13 +132,19 @@ def _book(uow: UnitOfWork, invoice: Invoice) -> Hold | None:
     return None
 
 
-def _find_hold(uow: UnitOfWork, invoice: Invoice) -> Hold | None:
-    """Look again at what may have changed since the draft: seller, customer, VAT proof, rating; and book the rating.
+def _prepare(uow: UnitOfWork, invoice: Invoice) -> tuple[Invoice, Hold | None]:
+    """Look again at all that could stop the issue, the cheap before the dear; rating is booked last, because nothing
+    that holds the document may come after it."""
+    hold = _find_changed_fact(uow, invoice)
+    if hold is None:
+        invoice, hold = _try_document(uow, invoice)
+    return invoice, _book_what_is_billed(uow, invoice) if hold is None else hold
 
-    Rating is booked last: nothing that holds the document comes after it.
-    """
+
+def _find_changed_fact(uow: UnitOfWork, invoice: Invoice) -> Hold | None:
+    """What may have changed since the draft: seller, customer, VAT proof. A credit note keeps its original's."""
     if invoice.kind is InvoiceKind.CREDIT_NOTE:
-        return _book_reduction(uow, invoice) if is_reduction(invoice) else None
+        return None
     seller = repository.find_seller(uow)
     if seller is None or seller[0] != invoice.seller:
         return Hold("seller_changed", "The seller's facts changed since the draft: draft it again.")
@@ -148,7 +158,50 @@ def _find_hold(uow: UnitOfWork, invoice: Invoice) -> Hold | None:
         return found
     if not _is_same_treatment(found, invoice.vat):
         return Hold("customer_changed", "The customer's facts changed since the draft: draft it again.")
-    return _book(uow, invoice) if invoice.kind is InvoiceKind.INVOICE else None
+    return None
+
+
+def _try_document(uow: UnitOfWork, invoice: Invoice) -> tuple[Invoice, Hold | None]:
+    """Make and check the document under a stand-in number, before a number is taken and outside the series' lock.
+
+    A credit note names its original's buyer; where that cannot be printed, which may be the very fault that it
+    corrects, it names the buyer as it is written now.
+    """
+    stand_in = stand_in_for(uow, invoice)
+    check_issuable(stand_in)
+    problem = get_keeper().find_problem(stand_in)
+    if problem is None:
+        return invoice, None
+    if invoice.kind is InvoiceKind.CREDIT_NOTE:
+        buyer = make_buyer(tenancy.get_tenant(uow, invoice.tenant_id).billing_party)
+        if buyer != invoice.buyer and get_keeper().find_problem(replace(stand_in, buyer=buyer)) is None:
+            return replace(invoice, buyer=buyer), None
+    return invoice, document_hold(problem)
+
+
+def document_hold(problem: str) -> Hold:
+    return Hold(DOCUMENT_INVALID, f"{DOCUMENT_INVALID}: {problem}"[:_REASON_LENGTH_MAX])
+
+
+def stand_in_for(uow: UnitOfWork, invoice: Invoice) -> Invoice:
+    """The document as if it were issued today, under the last number of its series: as long as any, and never given."""
+    assert invoice.seller is not None
+    today = uow.now.astimezone(PARIS).date()
+    return replace(
+        invoice,
+        state=InvoiceState.ISSUED,
+        number=format_number(invoice.seller.number_prefix, today.year, NUMBER_MAX),
+        issued_on=today,
+        issued_at=uow.now,
+        due_on=due_on(today, invoice.seller.payment_days),
+        hold=None,
+    )
+
+
+def _book_what_is_billed(uow: UnitOfWork, invoice: Invoice) -> Hold | None:
+    if invoice.kind is InvoiceKind.INVOICE:
+        return _book(uow, invoice)
+    return _book_reduction(uow, invoice) if is_reduction(invoice) else None
 
 
 def _book_reduction(uow: UnitOfWork, note: Invoice) -> Hold | None:

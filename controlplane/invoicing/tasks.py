@@ -9,6 +9,7 @@ import structlog
 
 from controlplane.invoicing import service
 from controlplane.invoicing.domain import InvoiceId, InvoiceState
+from controlplane.invoicing.metrics import DOCUMENTS_HELD
 from controlplane.invoicing.vies import NullVatIdChecker, RestVatIdChecker, VatIdChecker
 from controlplane.kernel.errors import RempartError
 from controlplane.kernel.ids import TenantId
@@ -77,27 +78,33 @@ def retry_waiting(database: Database) -> int:
     """Try each waiting document once, each in a transaction of its own; return how many are issued now."""
     with database.system(is_read_only=True) as uow:
         waiting = service.list_waiting(uow, BATCH)
-    done = 0
-    for invoice_id in waiting:
-        try:
-            with database.system() as uow:
-                invoice = service.get_invoice(uow, invoice_id, None)
-                if invoice.state is InvoiceState.READY:
-                    invoice = service.issue(uow, invoice_id, actor=ACTOR)
-                else:
-                    invoice = service.retry_invoice(uow, invoice_id, actor=ACTOR)
-                done += invoice.is_issued
-        except RempartError as err:
-            log.warning("invoice_not_issued", invoice_id=str(invoice_id), code=err.code, reason=err.message)
-            _note_failure(database, invoice_id, err)
-    return done
+    DOCUMENTS_HELD.set(len(waiting))
+    return sum(_try_again(database, invoice_id) for invoice_id in waiting)
 
 
-def _note_failure(database: Database, invoice_id: InvoiceId, err: RempartError) -> None:
+def _try_again(database: Database, invoice_id: InvoiceId) -> bool:
+    """Try one waiting document; whatever it does, the others have their turn."""
+    try:
+        with database.system() as uow:
+            invoice = service.get_invoice(uow, invoice_id, None)
+            if invoice.state is InvoiceState.READY:
+                return service.issue(uow, invoice_id, actor=ACTOR).is_issued
+            return service.retry_invoice(uow, invoice_id, actor=ACTOR).is_issued
+    except RempartError as err:
+        log.warning("invoice_not_issued", invoice_id=str(invoice_id), code=err.code, reason=err.message)
+        reason = err.message
+    except Exception as err:
+        log.exception("invoice_not_issued", invoice_id=str(invoice_id), error=str(err))
+        reason = f"Issuing broke off ({type(err).__name__}); the log of the program says where."
+    _note_failure(database, invoice_id, reason)
+    return False
+
+
+def _note_failure(database: Database, invoice_id: InvoiceId, reason: str) -> None:
     with database.system() as uow:
         invoice = service.get_invoice(uow, invoice_id, None)
         if invoice.state is InvoiceState.READY:
-            service.fail_issue(uow, invoice_id, err.message)
+            service.fail_issue(uow, invoice_id, reason)
 
 
 def close_ended_months(database: Database) -> int:

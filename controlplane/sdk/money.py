@@ -105,6 +105,10 @@ class Invoices(Readable):
 class PlatformInvoices(Invoices):
     """Invoices of all organizations, for the platform operator."""
 
+    def list_files(self, **params: Any) -> Iterator[Json]:
+        """Yield issued documents by where their files stand; `state` such as RENDER_FAILED."""
+        return Collection(self.transport, "/v1/admin/e_invoices", "e_invoice").list(**params)
+
     def close_period(self, organization_id: str, period: str, *, issue: bool = True) -> Json:
         """Close a Paris month, such as 2026-10; return `invoice` (null when nothing was used),
         `credit_notes` for earlier months, and `is_new`."""

@@ -21,7 +21,7 @@ class TenantRow(Base):
     legal_name: Mapped[str] = mapped_column(String(200))
     country: Mapped[str] = mapped_column(String(2))
     siren: Mapped[str | None] = mapped_column(String(9))
-    vat_id: Mapped[str | None] = mapped_column(String(16))
+    vat_id: Mapped[str | None] = mapped_column(String(30))
     address_line1: Mapped[str] = mapped_column(String(200))
     address_line2: Mapped[str] = mapped_column(String(200))
     postal_code: Mapped[str] = mapped_column(String(20))

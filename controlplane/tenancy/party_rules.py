@@ -16,8 +16,9 @@ from controlplane.kernel.jurisdiction import MEMBER_STATES, Country
 from controlplane.tenancy.domain import BillingParty
 
 _SIREN = re.compile(r"[0-9]{9}")
-# An identifier of a business outside the Union has no form that we could know.
-_FOREIGN = re.compile(r"[0-9A-Z]{2,16}")
+# Outside the Union a business number keeps its national form, such as 12-3456789 (United States), CHE-123.456.788,
+# 12.345.678/0001-95 (Brazil), 1234567/A/M/000 (Tunisia) or Ñ&A010101AB1 (Mexico).
+_FOREIGN = re.compile(r"(?=.*[0-9A-Z])[0-9A-ZÑ&][0-9A-ZÑ&./()+-]{1,29}")
 _FORMATS: Final = {
     "AT": r"U[0-9]{8}",
     "BE": r"[01][0-9]{9}",
@@ -75,6 +76,25 @@ def french_vat_key(siren: str) -> str:
     return f"{(12 + 3 * (int(siren) % 97)) % 97:02d}"
 
 
+def normalize_number(text: str, country: str) -> str:
+    """A number as it is kept: upper case without spaces; inside the Union's VAT also without dots and hyphens."""
+    bare = "".join(text.split()).upper()
+    is_union = country in MEMBER_STATES or country in _VAT_PREFIX
+    return bare.replace(".", "").replace("-", "") if is_union else bare
+
+
+def find_vat_number(text: str | None, country: str) -> str | None:
+    """The VAT number with its country's prefix (BT-48) in a party's number; None where that is another number.
+
+    BR-CO-09 wants the prefix; a national business number that has none is BT-47 only.
+    """
+    if text is None:
+        return None
+    prefix = _VAT_PREFIX.get(country, country)
+    bare = re.sub(r"[^0-9A-Z+*]", "", text)
+    return bare if bare.startswith(prefix) and len(bare) > len(prefix) + 1 else None
+
+
 def is_valid_vat_id(text: str, country: str) -> bool:
     """Check a VAT number of a country, written with its prefix and no spaces; a French one by its key too."""
     prefix = _VAT_PREFIX.get(country, country)
@@ -101,6 +121,19 @@ def check_billing_party(party: BillingParty) -> None:
     problems = [*_country_problems(party), *_siren_problems(party), *_vat_problems(party)]
     if problems:
         raise InvalidInput("The billing party is not complete or not right.", fields=tuple(problems))
+
+
+def printed_texts(party: BillingParty) -> dict[str, str]:
+    """What an invoice prints of a party, by the name of its field on the wire."""
+    address = party.address
+    return {
+        "legal_name": party.legal_name,
+        "vat_id": party.vat_id or "",
+        "address.line1": address.line1,
+        "address.line2": address.line2,
+        "address.postal_code": address.postal_code,
+        "address.city": address.city,
+    }
 
 
 def _country_problems(party: BillingParty) -> list[FieldProblem]:
@@ -147,7 +180,15 @@ def _vat_problems(party: BillingParty) -> list[FieldProblem]:
             )
         ]
     if not is_valid_vat_id(party.vat_id, party.country):
-        return [FieldProblem("vat_id", f"This is not a VAT number of {party.country}.")]
+        is_union = party.country in MEMBER_STATES or party.country in _VAT_PREFIX
+        return [
+            FieldProblem(
+                "vat_id",
+                f"This is not a VAT number of {party.country}."
+                if is_union
+                else "A business number has 2 to 30 letters, digits and signs (. - / & ( ) +).",
+            )
+        ]
     if party.vat_id.startswith("FR") and party.siren is not None and not party.vat_id.endswith(party.siren):
         return [FieldProblem("vat_id", "The VAT number belongs to another SIREN.")]
     return []

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints, field_validator
 
+from controlplane.kernel.text_rules import tidy
 from controlplane.plumbing.web import WireModel
 from controlplane.tenancy.domain import (
     Address,
@@ -18,12 +19,22 @@ from controlplane.tenancy.domain import (
     Tenant,
     TenantStatus,
 )
+from controlplane.tenancy.party_rules import normalize_number
 
 # Names stand in host names and paths: what a DNS label allows, and never an id by mistake (no underscore).
 Slug = Annotated[
     str, StringConstraints(min_length=2, max_length=40, pattern=r"^[a-z][a-z0-9]*(?:-[a-z0-9]+)*$")
 ]
 CountryCode = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
+
+
+def _compact(value: object) -> object:
+    """People write numbers with spaces and dots; the number itself has none."""
+    return normalize_number(value, "FR") if isinstance(value, str) else value
+
+
+def _tidy(value: object) -> object:
+    return tidy(value) if isinstance(value, str) else value
 
 
 class AddressShape(WireModel):
@@ -39,13 +50,10 @@ class AddressShape(WireModel):
     city: str = Field(min_length=1, max_length=100, description="Town.", examples=["Palaiseau"])
     country: CountryCode = Field(description="ISO 3166-1 alpha-2 code.", examples=["FR"])
 
+    _texts = field_validator("line1", "line2", "postal_code", "city", mode="before")(_tidy)
+
     def to_domain(self) -> Address:
         return Address(self.line1, self.line2, self.postal_code, self.city, self.country)
-
-
-def _compact(value: object) -> object:
-    """People write numbers with spaces and dots; the number itself has none."""
-    return "".join(value.split()).replace(".", "").upper() if isinstance(value, str) else value
 
 
 class OrganizationCreate(WireModel):
@@ -61,16 +69,21 @@ class OrganizationCreate(WireModel):
     )
     vat_id: str | None = Field(
         default=None,
-        max_length=30,
-        description="VAT number with its country prefix; outside France it is required.",
+        max_length=40,
+        description=(
+            "VAT number with its country prefix; outside the Union the business number in its national form. "
+            "Outside France it is required."
+        ),
         examples=["FR44732829320"],
     )
     address: AddressShape = Field(description="Address that invoices name.")
 
-    _numbers = field_validator("siren", "vat_id", mode="before")(_compact)
+    _numbers = field_validator("siren", mode="before")(_compact)
+    _texts = field_validator("legal_name", mode="before")(_tidy)
 
     def to_party(self) -> BillingParty:
-        return BillingParty(self.legal_name, self.country, self.siren, self.vat_id, self.address.to_domain())
+        vat_id = None if self.vat_id is None else normalize_number(self.vat_id, self.country)
+        return BillingParty(self.legal_name, self.country, self.siren, vat_id, self.address.to_domain())
 
 
 class OrganizationUpdate(WireModel):
@@ -82,19 +95,22 @@ class OrganizationUpdate(WireModel):
     country: CountryCode | None = Field(default=None, description="Where it is registered.", examples=["FR"])
     siren: str | None = Field(default=None, max_length=20, description="SIREN.", examples=["732829320"])
     vat_id: str | None = Field(
-        default=None, max_length=30, description="VAT number.", examples=["FR44732829320"]
+        default=None, max_length=40, description="VAT or business number.", examples=["FR44732829320"]
     )
     address: AddressShape | None = Field(default=None, description="Address that invoices name.")
 
-    _numbers = field_validator("siren", "vat_id", mode="before")(_compact)
+    _numbers = field_validator("siren", mode="before")(_compact)
+    _texts = field_validator("legal_name", mode="before")(_tidy)
 
     def apply(self, party: BillingParty) -> BillingParty:
         given = self.model_fields_set
+        country = self.country or party.country
+        vat_id = self.vat_id if "vat_id" in given else party.vat_id
         return BillingParty(
             legal_name=self.legal_name or party.legal_name,
-            country=self.country or party.country,
+            country=country,
             siren=self.siren if "siren" in given else party.siren,
-            vat_id=self.vat_id if "vat_id" in given else party.vat_id,
+            vat_id=None if vat_id is None else normalize_number(vat_id, country),
             address=party.address if self.address is None else self.address.to_domain(),
         )
 

@@ -12,6 +12,7 @@ from controlplane.kernel.errors import Conflict, FieldProblem, InvalidInput, Not
 from controlplane.kernel.ids import ProjectId, TenantId
 from controlplane.plumbing.cursors import Page
 from controlplane.plumbing.database import UnitOfWork
+from controlplane.plumbing.typesetting import check_texts
 from controlplane.plumbing.versions import check_version
 from controlplane.tenancy import repository
 from controlplane.tenancy.domain import (
@@ -26,7 +27,7 @@ from controlplane.tenancy.domain import (
 )
 from controlplane.tenancy.events import BillingPartyChanged, TenantCreated, TenantResumed, TenantSuspended
 from controlplane.tenancy.models import TenantRow
-from controlplane.tenancy.party_rules import check_billing_party
+from controlplane.tenancy.party_rules import check_billing_party, printed_texts
 from controlplane.tenancy.service_projects import (
     count_projects,
     create_project,
@@ -38,6 +39,7 @@ from controlplane.tenancy.service_projects import (
 
 __all__ = [
     "change_billing_party",
+    "check_party",
     "check_quota",
     "count_projects",
     "create_counted_project",
@@ -64,7 +66,7 @@ QUOTA_LIMIT_MAX = 1_000_000
 
 def create_tenant(uow: UnitOfWork, name: str, party: BillingParty, *, actor: str) -> Tenant:
     """Create a tenant (platform transaction); Conflict when the name is taken, InvalidInput for a bad party."""
-    check_billing_party(party)
+    check_party(party)
     if repository.is_name_taken(uow, name):
         raise _name_taken(name)
     tenant = Tenant(
@@ -88,6 +90,14 @@ def create_tenant(uow: UnitOfWork, name: str, party: BillingParty, *, actor: str
     )  # fmt: skip
     uow.emit(TenantCreated(tenant.id))
     return tenant
+
+
+def check_party(party: BillingParty) -> None:
+    """Refuse a party that could not be invoiced, or whose texts no invoice can print; InvalidInput names the fields."""
+    check_billing_party(party)
+    problems = check_texts(printed_texts(party))
+    if problems:
+        raise InvalidInput("An invoice could not carry the billing party as it is written.", fields=problems)
 
 
 def find_status(uow: UnitOfWork, tenant_id: TenantId) -> TenantStatus | None:
@@ -125,7 +135,7 @@ def change_billing_party(
     row = _lock(uow, tenant_id)
     check_version(row.version, expected_version)
     party = change(repository.to_tenant(row).billing_party)
-    check_billing_party(party)
+    check_party(party)
     repository.set_billing_party(row, party)
     _mark_changed(uow, row)
     audit.record(

@@ -17,7 +17,7 @@ from controlplane.einvoicing.platform import Acknowledgement, Flow, NullPlatform
 from controlplane.einvoicing.tasks import render_invoice, retry_unfinished, submit_invoice
 from controlplane.invoicing import service as invoicing
 from controlplane.invoicing.domain import Invoice
-from controlplane.kernel.errors import Conflict, InvalidInput, NotFound
+from controlplane.kernel.errors import InvalidInput, NotFound
 from tests.fixtures.billing import Billing
 from tests.fixtures.database import DatabaseUrls
 
@@ -119,17 +119,6 @@ def test_a_platform_that_takes_the_file_is_noted_with_its_flow(billing: Billing,
     with billing.database.system() as uow:
         (status,) = service.list_statuses(uow, invoice.tenant_id, invoice.id)
     assert (status.code, status.is_simulated) == (LifeCycle.DEPOSITED, True)
-
-
-def test_a_refused_document_is_not_archived_and_is_tried_again(billing: Billing, invoice: Invoice) -> None:
-    with billing.database.system() as uow:
-        service.ensure_pending(uow, invoice.tenant_id, invoice.id)
-        service.fail_render(uow, invoice.tenant_id, invoice.id, "BR-CO-10: …")
-    assert state(billing, invoice) is EInvoiceState.RENDER_FAILED
-    with pytest.raises(Conflict, match="being made"), billing.database.system() as uow:
-        service.get_file(uow, invoice.tenant_id, invoice.id, FileKind.PDF)
-    assert retry_unfinished(billing.database, NullPlatform()) == 1
-    assert state(billing, invoice) is EInvoiceState.ARCHIVED
 
 
 def test_a_refusal_needs_its_reason(billing: Billing, invoice: Invoice) -> None:

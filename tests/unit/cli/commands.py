@@ -130,6 +130,7 @@ PRINTS = {
     "admin certifications add": "CertificationOut",
     "admin certifications end": "CertificationOut",
     "admin invoices list": "[InvoiceShape]",
+    "admin invoices files": "[EInvoiceRowShape]",
     "admin invoices get": "InvoiceShape",
     "admin invoices close": "CloseAnswer",
     "admin invoices issue": "InvoiceShape",

@@ -126,6 +126,7 @@ CALLS: dict[str, Callable[[Rempart], object]] = {
     "list_payments": lambda c: list(c.payments.list()),
     "list_balances": lambda c: c.payments.balances(),
     "admin_list_invoices": lambda c: list(c.platform_invoices.list(state="HELD")),
+    "admin_list_e_invoices": lambda c: list(c.platform_invoices.list_files(state="RENDER_FAILED")),
     "admin_get_invoice": lambda c: c.platform_invoices.get("x"),
     "admin_download_invoice": lambda c: c.platform_invoices.download("x", "xml"),
     "admin_close_period": lambda c: c.platform_invoices.close_period("x", "2026-10"),
