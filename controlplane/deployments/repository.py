@@ -56,6 +56,12 @@ def add_unless_taken(uow: UnitOfWork, kind: type[Named], **values: Any) -> Named
     ).one_or_none()
 
 
+def count_rows(uow: UnitOfWork, kind: type[Named], tenant: TenantId) -> int:
+    """Count what a tenant has of one kind, over all its projects."""
+    query = select(func.count()).select_from(kind).where(kind.tenant_id == tenant)
+    return uow.session.execute(query).scalar_one()
+
+
 def find_app_row(
     uow: UnitOfWork, tenant: TenantId, app_id: AppId, *, is_locked: bool = False
 ) -> AppRow | None:

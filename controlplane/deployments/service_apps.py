@@ -16,6 +16,7 @@ from controlplane.plumbing.cursors import PAGE_MAX, Page
 from controlplane.plumbing.database import UnitOfWork
 from controlplane.plumbing.web import check_version
 from controlplane.tenancy import service as tenancy
+from controlplane.tenancy.domain import QuotaName
 
 # A refusal to delete an app names so many of the services that stand in the way.
 NAMES_SHOWN_MAX = 5
@@ -40,7 +41,8 @@ def find_project(uow: UnitOfWork, wanted: ProjectId | None, bound: ProjectId | N
 
 
 def create_app(uow: UnitOfWork, *, actor: str, project_id: ProjectId, name: str) -> App:
-    """Make an app; Conflict when the project has one of that name."""
+    """Make an app; Conflict when the project has one of that name, QuotaExceeded beyond the tenant's limit."""
+    tenancy.check_quota(uow, QuotaName.APPS, lambda: repository.count_rows(uow, AppRow, uow.tenant))
     row = repository.add_unless_taken(
         uow,
         AppRow,

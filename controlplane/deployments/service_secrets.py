@@ -17,12 +17,18 @@ from controlplane.kernel.ids import ProjectId, SecretId, TenantId
 from controlplane.plumbing.cursors import Page
 from controlplane.plumbing.database import UnitOfWork
 from controlplane.plumbing.web import check_version
+from controlplane.tenancy import service as tenancy
+from controlplane.tenancy.domain import QuotaName
+
+# A new value each week for four years.
+VERSIONS_MAX = 200
 
 
 def create_secret(
     uow: UnitOfWork, pepper: bytes, *, actor: str, project_id: ProjectId, name: str, value: str
 ) -> Secret:
-    """Store a new secret; Conflict when the project has one of that name."""
+    """Store a new secret; Conflict when the project has one of that name, QuotaExceeded beyond the tenant's limit."""
+    tenancy.check_quota(uow, QuotaName.SECRETS, lambda: repository.count_rows(uow, SecretRow, uow.tenant))
     row = repository.add_unless_taken(
         uow,
         SecretRow,
@@ -54,9 +60,16 @@ def replace_secret(
     expected_version: int,
     value: str,
 ) -> Secret:
-    """Store a new value under a new version. What runs keeps the version it was deployed with."""
+    """Store a new value under a new version. What runs keeps the version it was deployed with.
+
+    Errors: Conflict beyond VERSIONS_MAX, as each version is kept for the deployments that name it.
+    """
     row = _lock(uow, secret_id, bound)
     check_version(row.version, expected_version)
+    if row.version >= VERSIONS_MAX:
+        raise Conflict(
+            f"The secret '{row.name}' has been replaced {VERSIONS_MAX} times; delete it and create it anew."
+        )
     row.version, row.updated_at = row.version + 1, uow.now
     uow.session.flush()
     _store(uow, pepper, row, value)

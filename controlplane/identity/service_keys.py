@@ -17,9 +17,10 @@ from controlplane.kernel.ids import ApiKeyId, ProjectId, TenantId
 from controlplane.plumbing.cursors import Page
 from controlplane.plumbing.database import UnitOfWork
 from controlplane.tenancy import service as tenancy
+from controlplane.tenancy.domain import QuotaName
 
-# A leak of keys would show as thousands; people and services of one tenant need some tens.
-KEYS_PER_TENANT_MAX = 500
+# Every key may have a rolled one beside it until the overlap ends, and no more than that.
+ROLLED_TIMES = 2
 
 # What a key of the installation may be, and its name; none of them belongs to a tenant.
 _PLATFORM_ROLES = {Role.PLATFORM: "platform operator", Role.PRODUCER: "usage producers"}
@@ -49,26 +50,25 @@ def create_key(uow: UnitOfWork, principal: Principal, wish: KeyWish, maker: KeyM
     """Make a key of the caller's tenant.
 
     Errors: Forbidden for a role stronger than the caller's, InvalidInput for scopes or a life that cannot be,
-    NotFound for a project that is not the tenant's, Conflict beyond KEYS_PER_TENANT_MAX.
+    NotFound for a project that is not the tenant's, QuotaExceeded for more live keys than the tenant may have.
     """
     if wish.role in _PLATFORM_ROLES or wish.kind is KeyKind.ADM:
         problem = FieldProblem("role", "belongs to the platform operator")
         raise InvalidInput("An organization has no platform keys.", fields=(problem,))
     if not access_rules.may_grant(principal.role, wish.role):
         raise Forbidden(f"A key with the role {principal.role} cannot make one with the role {wish.role}.")
+    tenancy.check_quota(uow, QuotaName.API_KEYS, lambda: repository.count_live(uow, uow.tenant))
     return issue_key(uow, uow.tenant, wish, maker, actor=principal.actor)
 
 
 def issue_key(
     uow: UnitOfWork, tenant_id: TenantId, wish: KeyWish, maker: KeyMaker, *, actor: str
 ) -> IssuedKey:
-    """Make a key of a tenant without asking who wants it: for sign-up, and after `create_key` has asked."""
+    """Make a key of a tenant without asking who wants it, or how many there are: the caller has asked."""
     scopes = key_rules.decide_scopes(wish.role, wish.scopes)
     expires_at = key_rules.decide_expiry(uow.now, wish.expires_in_days)
     if wish.project_id is not None:
         tenancy.get_project(uow, tenant_id, wish.project_id)
-    if repository.count_live(uow, tenant_id) >= KEYS_PER_TENANT_MAX:
-        raise Conflict(f"The organization has {KEYS_PER_TENANT_MAX} live keys already; revoke some first.")
     secret = key_rules.build_key(wish.kind, maker.environment, secrets.token_bytes(key_rules.RANDOM_BYTES))
     key = ApiKey(
         id=ApiKeyId.new(),
@@ -123,6 +123,9 @@ def roll_key(
     if old.state(uow.now) is not KeyState.ACTIVE or old.revoked_at is not None:
         raise Conflict("Only an active key that was not rolled before can be rolled; create a new one.")
     assert old.expires_at is not None
+    tenancy.check_quota(
+        uow, QuotaName.API_KEYS, lambda: repository.count_live(uow, uow.tenant), times=ROLLED_TIMES
+    )
     lifetime = min((old.expires_at - old.created_at).days, key_rules.EXPIRES_IN_DAYS_MAX)
     wish = KeyWish(old.name, old.role, old.kind, old.project_id, old.scopes, max(1, lifetime))
     issued = issue_key(uow, uow.tenant, wish, maker, actor=principal.actor)

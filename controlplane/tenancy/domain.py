@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from controlplane.kernel.ids import ProjectId, TenantId
 from controlplane.kernel.transitions import TransitionTable
@@ -30,11 +32,25 @@ TRANSITIONS = TransitionTable(
 
 
 class QuotaName(StrEnum):
-    """What is limited for each tenant. GPUS counts what its instances may hold at once, everywhere."""
+    """What is limited for each tenant: everything that it can make more of. GPUS counts what its instances hold."""
 
     PROJECTS = "projects"
     SERVICES = "services"
     GPUS = "gpus"
+    API_KEYS = "api_keys"
+    APPS = "apps"
+    SECRETS = "secrets"
+
+
+# How a refusal names what is limited, and what its reader can do besides asking for more.
+QUOTA_WORDS: Final[Mapping[QuotaName, tuple[str, str]]] = {
+    QuotaName.PROJECTS: ("projects", "delete a project that is empty"),
+    QuotaName.SERVICES: ("services", "delete a service that is no longer used"),
+    QuotaName.GPUS: ("GPUs", "scale a service down or pause it"),
+    QuotaName.API_KEYS: ("live API keys", "revoke a key that is no longer used"),
+    QuotaName.APPS: ("apps", "delete an app that is empty"),
+    QuotaName.SECRETS: ("secrets", "delete a secret that no service uses"),
+}
 
 
 @dataclass(frozen=True, slots=True)

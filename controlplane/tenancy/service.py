@@ -16,6 +16,7 @@ from controlplane.plumbing.typesetting import check_texts
 from controlplane.plumbing.versions import check_version
 from controlplane.tenancy import repository
 from controlplane.tenancy.domain import (
+    QUOTA_WORDS,
     TRANSITIONS,
     BillingParty,
     Project,
@@ -182,16 +183,21 @@ def set_quota(uow: UnitOfWork, tenant_id: TenantId, name: QuotaName, limit: int,
     return Quota(name, limit, is_default=False)
 
 
-def check_quota(uow: UnitOfWork, name: QuotaName, count_used: Callable[[], int], wanted: int = 1) -> None:
+def check_quota(
+    uow: UnitOfWork, name: QuotaName, count_used: Callable[[], int], wanted: int = 1, *, times: int = 1
+) -> None:
     """Raise QuotaExceeded when `wanted` more of something would pass the limit of the transaction's tenant.
 
     Other transactions that check the same quota wait until this one ends, so that `count_used` stays true.
+    `times`: how often the limit may be filled for what lasts a moment only, such as a key beside its successor.
     """
-    limit = repository.lock_quota(uow, uow.tenant, name)
+    limit = repository.lock_quota(uow, uow.tenant, name) * times
     used = count_used()
     if used + wanted > limit:
+        what, remedy = QUOTA_WORDS[name]
         raise QuotaExceeded(
-            f"The organization may have {limit} {name} and has {used}; {wanted} more would pass the limit."
+            f"The organization may have {limit} {what} and has {used}; {wanted} more would pass the limit: {remedy}, "
+            "or ask the platform operator for a higher limit."
         )
 
 
