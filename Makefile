@@ -51,8 +51,8 @@ down: setup  ## stop the local stack; its data stays
 status: setup  ## what of the local stack runs
 	@$(BIN)/python -m infra.local status
 
-logs: setup  ## all logs as one, as they are written; NAME=api shows one program's
-	@$(BIN)/python -m infra.local logs --follow $(NAME)
+logs: setup  ## all logs as one, as they are written; NAME=api shows one program's, FIND=req_… all lines with an id
+	@$(BIN)/python -m infra.local logs $(if $(FIND),--find '$(FIND)',--follow) $(NAME)
 
 demo: build  ## tell the whole story on a stack of its own, unattended; KEEP=1 leaves it running
 	@$(BIN)/python -m infra.demo $(if $(KEEP),--keep)

@@ -116,33 +116,37 @@ def read_backlog(uow: UnitOfWork) -> Backlog:
     return Backlog(int(row[0]), int(row[1]), int(row[2]), max(0.0, float(row[3])))
 
 
+_UP = ("rempart_outbox_up", "1 if the database answered.")
+
+
+def gauges_of(backlog: Backlog | None) -> Iterator[Metric]:
+    """The gauges of a backlog; of None, which stands for a database that is away, one gauge that says so."""
+    yield GaugeMetricFamily(*_UP, value=0 if backlog is None else 1)
+    if backlog is None:
+        return
+    yield GaugeMetricFamily("rempart_outbox_unrouted", "Events without deliveries yet.", backlog.unrouted)
+    yield GaugeMetricFamily("rempart_deliveries_pending", "Deliveries that wait.", backlog.pending)
+    yield GaugeMetricFamily("rempart_deliveries_dead", "Deliveries that wait for a person.", backlog.dead)
+    yield GaugeMetricFamily(
+        "rempart_deliveries_oldest_seconds", "Age of the oldest one that waits.", backlog.oldest_seconds
+    )
+
+
 class BacklogCollector(Collector):
-    """The backlog as gauges, asked of the database when Prometheus asks. No answer: `rempart_outbox_up` is 0."""
+    """The backlog as gauges, asked of the database when Prometheus asks."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def describe(self) -> Iterator[Metric]:
-        """Name the gauges without asking the database, which need not be there when the program starts."""
-        yield GaugeMetricFamily("rempart_outbox_up", "1 if the database answered.")
+        """Name a gauge without asking the database, which need not be there when the program starts."""
+        yield GaugeMetricFamily(*_UP)
 
     def collect(self) -> Iterator[Metric]:
         try:
             with self._database.system(is_read_only=True) as uow:
                 backlog = read_backlog(uow)
         except SQLAlchemyError:
-            yield GaugeMetricFamily("rempart_outbox_up", "1 if the database answered.", value=0)
+            yield from gauges_of(None)
             return
-        yield GaugeMetricFamily("rempart_outbox_up", "1 if the database answered.", value=1)
-        yield GaugeMetricFamily(
-            "rempart_outbox_unrouted", "Events without deliveries yet.", value=backlog.unrouted
-        )
-        yield GaugeMetricFamily("rempart_deliveries_pending", "Deliveries that wait.", value=backlog.pending)
-        yield GaugeMetricFamily(
-            "rempart_deliveries_dead", "Deliveries that wait for a person.", value=backlog.dead
-        )
-        yield GaugeMetricFamily(
-            "rempart_deliveries_oldest_seconds",
-            "Age of the oldest one that waits.",
-            value=backlog.oldest_seconds,
-        )
+        yield from gauges_of(backlog)

@@ -64,6 +64,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     status.set_defaults(command=_status)
     log = commands.add_parser("logs", help="all programs' logs as one")
     log.add_argument("names", nargs="*", metavar="NAME")
+    log.add_argument("--find", metavar="TEXT", help="every line that holds this, such as a request id")
     log.add_argument("-f", "--follow", action="store_true", help="go on as lines are written")
     log.add_argument(
         "-n", "--lines", type=int, default=LOG_LINES, help=f"how many lines (default {LOG_LINES})"
@@ -211,6 +212,12 @@ def _has_failed(program: Message) -> bool:
 
 def _logs(layout: Layout, chosen: argparse.Namespace) -> int:
     display = Display()
+    if chosen.find:
+        places = logs.list_logs(layout.logs, chosen.names) | logs.list_records(layout.state)
+        if logs.find(places, chosen.find, display.log_line):
+            return 0
+        print(f"No line of this stack's logs and records holds {chosen.find!r}.", file=sys.stderr)
+        return EXIT_FAILED
     logs.show(logs.list_logs(layout.logs, chosen.names), max(1, chosen.lines), display.log_line)
     if chosen.follow:
         with contextlib.suppress(KeyboardInterrupt):

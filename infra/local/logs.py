@@ -2,7 +2,7 @@
 
 import datetime
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from infra.local.log_rules import merge
@@ -26,6 +26,31 @@ def show(logs: dict[str, Path], count: int, emit: Callable[[str, str], None]) ->
     texts = {name: _read_end(path).splitlines() for name, path in logs.items()}
     for name, line in merge(texts, year)[-count:]:
         emit(name, line)
+
+
+def find(logs: Mapping[str, Path], text: str, emit: Callable[[str, str], None]) -> int:
+    """Emit every line of all logs that holds `text`, by time; return how many. Reads the files whole, line by line."""
+    year = datetime.datetime.now(datetime.UTC).year
+    found = {name: list(_lines_with(path, text.encode())) for name, path in logs.items()}
+    merged = merge(found, year)
+    for name, line in merged:
+        emit(name, line)
+    return len(merged)
+
+
+def _lines_with(path: Path, text: bytes) -> Iterator[str]:
+    with path.open("rb") as file:
+        for line in file:
+            if text in line:
+                yield line.decode("utf-8", errors="replace").rstrip("\n")
+
+
+def list_records(state: Path) -> dict[str, Path]:
+    """Files in which the gateway and the operators keep what they did, by a name for a reader."""
+    if not state.is_dir():
+        return {}
+    files = [path for pattern in ("*.jsonl", "*.log") for path in sorted(state.rglob(pattern))]
+    return {str(path.relative_to(state).with_suffix("")): path for path in files}
 
 
 def follow(

@@ -4,7 +4,7 @@ import importlib.util
 import json
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -30,6 +30,8 @@ LOCAL_RATES = {
     "REMPART_RATE_ANONYMOUS_PER_MINUTE": "600",
     "REMPART_CONNECTIONS_PER_ADDRESS_MAX": "2048",
 }
+# Programs whose metrics are read at a port of their own.
+MEASURED_PROGRAMS = ("api", "worker", "beat", "relay", "watcher", "portal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,16 +95,29 @@ def program_specs(layout: Layout, addresses: Addresses, secrets: LocalSecrets) -
     ingest = _ingest_environment(layout, addresses)
     seeded = ("seed", "redis")
     celled = (*seeded, "cluster-definitions-served", "cluster-roles")
-    return [
+    specs = [
         _one_shot("migrate", "the schema is the newest", f"{ENTRY}.migrate", ("database",), owner),
         _one_shot("seed", "the operator's key and first rows", f"{ENTRY}.seed", ("migrate", "redis"), seed),
         _api(addresses, both | cluster, celled),
+        *_background(system, both | cluster, seeded, celled),
+        _operators(layout, addresses, common | redis | ingest),
+        *_gateway(layout, addresses, common | redis | pepper | ingest),
+        _portal(addresses, common | redis | pepper),
+    ]
+    return [_measured(spec, addresses.ports) for spec in specs]
+
+
+def _background(
+    system: Mapping[str, str], whole: Mapping[str, str], seeded: tuple[str, ...], celled: tuple[str, ...]
+) -> list[ProcessSpec]:
+    """What works without being asked: the worker, the clock, the outbox and the eyes on the cells."""
+    return [
         _python(
             "worker",
             "does what was decided",
             f"{ENTRY}.worker",
             celled,
-            both | cluster,
+            whole,
             sign=probes.is_connected,
         ),
         _python(
@@ -126,13 +141,19 @@ def program_specs(layout: Layout, addresses: Addresses, secrets: LocalSecrets) -
             "brings the cells' status home",
             f"{ENTRY}.watcher",
             celled,
-            both | cluster,
+            whole,
             sign=probes.is_connected,
         ),
-        _operators(layout, addresses, common | redis | ingest),
-        *_gateway(layout, addresses, common | redis | pepper | ingest),
-        _portal(addresses, common | redis | pepper),
     ]
+
+
+def _measured(spec: ProcessSpec, ports: Mapping[str, int]) -> ProcessSpec:
+    """Let a program serve its metrics, and say where."""
+    if spec.name not in MEASURED_PROGRAMS:
+        return spec
+    port = ports[f"{spec.name}-metrics"]
+    environment = {**spec.environment, "REMPART_METRICS_PORT": str(port)}
+    return replace(spec, about=f"{spec.about}; metrics on :{port}", environment=environment)
 
 
 def _ingest_environment(layout: Layout, addresses: Addresses) -> dict[str, str]:

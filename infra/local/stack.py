@@ -19,7 +19,7 @@ from infra.local.ports import ensure_ports
 from infra.local.postgres import place_postgres, postgres_specs
 from infra.local.process import ProcessSpec
 from infra.local.process_rules import UnknownDependency, decide_selection
-from infra.local.programs import Addresses, process_node_spec, program_specs
+from infra.local.programs import MEASURED_PROGRAMS, Addresses, process_node_spec, program_specs
 from infra.local.redis import redis_spec, redis_url
 from infra.local.stack_rules import build_env_file, derive_role_url, drop_own
 
@@ -32,6 +32,7 @@ PREFERRED_PORTS: Mapping[str, int] = {
     "activator": 8083,
     "portal": 8084,
     "operators-health": 0,
+    **{f"{program}-metrics": 0 for program in MEASURED_PROGRAMS},
 }
 
 PORT_VARIABLES: Mapping[str, str] = {

@@ -83,6 +83,10 @@ portal:
   value: {{ .Values.logLevel | quote }}
 - name: REMPART_DATABASE_POOL_SIZE
   value: {{ .Values.databasePoolSize | quote }}
+- name: REMPART_METRICS_HOST
+  value: "0.0.0.0"
+- name: REMPART_METRICS_PORT
+  value: "9100"
 {{- end -}}
 
 {{- /* Asks the program in the same container whether its loops turn; see controlplane/plumbing/pulse.py. */ -}}

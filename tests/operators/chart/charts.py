@@ -55,6 +55,11 @@ FULL: dict[str, Values] = {
     "controlplane": {
         **REQUIRED["controlplane"],
         **_PLACED,
+        "monitoring": {
+            "enabled": True,
+            "labels": {"release": "prometheus"},
+            "from": {"kubernetes.io/metadata.name": "monitoring"},
+        },
         "image": {**IMAGE, "pullSecrets": ["pull"]},
         "existingSecrets": {
             "owner": "rempart-owner",

@@ -8,6 +8,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from controlplane.entrypoints.api import create_app
+from controlplane.plumbing.deliveries import Backlog, gauges_of
+from controlplane.plumbing.metrics import LOOP_SUCCEEDED, REFUSALS, REQUESTS
+from controlplane.plumbing.retention import UNFINISHED
 from controlplane.plumbing.settings import Settings
 from tests.operators.chart.charts import (
     CASES,
@@ -346,3 +349,43 @@ def test_the_operators_elect_their_leader_where_they_may(helm: Helm) -> None:
     assert role["metadata"]["namespace"] == "elsewhere"
     (container,) = containers_of(workloads(rendered)[f"{RELEASE}-operators"])
     assert environment_of(container)["POD_NAMESPACE"] == {"fieldRef": {"fieldPath": "metadata.namespace"}}
+
+
+@pytest.mark.case("W12")
+def test_each_program_of_the_control_plane_can_be_scraped_and_each_alert_asks_for_a_metric_that_exists(
+    helm: Helm,
+) -> None:
+    objects = helm.objects("controlplane", FULL["controlplane"])
+    (monitor,) = of_kind(objects, "PodMonitor")
+    (wall,) = (
+        policy
+        for policy in of_kind(objects, "NetworkPolicy")
+        if policy["metadata"]["name"].endswith("-metrics")
+    )
+    serving = [workload for workload in workloads(objects).values() if workload["kind"] == "Deployment"]
+    assert len(serving) == 6
+    for workload in serving:
+        template = workload["spec"]["template"]
+        assert is_selected(monitor["spec"]["selector"], template["metadata"]["labels"])
+        assert is_selected(wall["spec"]["podSelector"], template["metadata"]["labels"])
+        (container,) = template["spec"]["containers"]
+        ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+        environment = environment_of(container)
+        assert environment["REMPART_METRICS_PORT"] == str(ports["metrics"])
+        assert environment["REMPART_METRICS_HOST"] == "0.0.0.0"
+        assert monitor["spec"]["podMetricsEndpoints"][0]["port"] == "metrics"
+    (rule,) = of_kind(objects, "PrometheusRule")
+    expressions = [alert["expr"] for group in rule["spec"]["groups"] for alert in group["rules"]]
+    asked = set(re.findall(r"\brempart_\w+", " ".join(expressions)))
+    assert asked
+    assert asked <= served_metrics()
+
+
+def served_metrics() -> set[str]:
+    """The names under which the control plane's programs really serve their metrics, asked of a registry."""
+    backlog = Backlog(unrouted=0, pending=0, dead=0, oldest_seconds=0.0)
+    names = {metric.name for metric in gauges_of(backlog)}
+    for metric in (REQUESTS, REFUSALS, LOOP_SUCCEEDED, UNFINISHED):
+        for family in metric.collect():
+            names |= {family.name, f"{family.name}_total"}
+    return names

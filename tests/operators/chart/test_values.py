@@ -11,7 +11,17 @@ import yaml
 from tests.operators.chart.charts import CASES, CHARTS, NAMES, REQUIRED, Helm, values_of
 
 # Where additional names are the user's own: labels, annotations, quantities, and what a parent chart says.
-OPEN = {"global", "nodeSelector", "metricsFrom", "ingressFrom", "annotations", "requests", "limits"}
+OPEN = {
+    "labels",
+    "from",
+    "global",
+    "nodeSelector",
+    "metricsFrom",
+    "ingressFrom",
+    "annotations",
+    "requests",
+    "limits",
+}
 BAD = [
     ("operators", "replica", 2, "additional properties 'replica' not allowed"),
     ("operators", "replicas", 0, "at '/replicas': minimum: got 0, want 1"),
