@@ -5,6 +5,7 @@ for reading the kubeconfig only. Every write names its field manager.
 """
 
 import asyncio
+import contextlib
 import hashlib
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping
@@ -17,6 +18,7 @@ import orjson
 from operators.lib.access import Access
 from operators.lib.bucket import TokenBucket
 from operators.lib.clock import Clock, SystemClock
+from operators.lib.defaults import with_defaults
 from operators.lib.errors import ApiError, Gone, NotFound, TooManyRequests, Unavailable, error_for
 from operators.lib.metrics import Metrics
 from operators.lib.objects import Obj, ObjectKey, Resource, key_of, revision_of, uid_of
@@ -35,6 +37,8 @@ WATCH_SILENCE_S = 90.0
 WATCH_LINE_BYTES_MAX = 8 * 1024 * 1024
 CONNECTIONS_MAX = 64
 APPLIED_MAX = 20_000
+# Of the requests per second, what evictions may use.
+DRAIN_SHARE = 0.1
 WRITES = frozenset({"POST", "PATCH", "PUT", "DELETE"})
 
 
@@ -61,9 +65,12 @@ class _Applied:
     revision: int
 
     def is_settled(self, digest: bytes, wanted: Obj, cached: Obj) -> bool:
-        """Whether applying `wanted` again would change nothing of `cached`."""
+        """Whether applying `wanted` again would change nothing of `cached`.
+
+        An older revision is no proof: it may come of a restored backup.
+        """
         is_same = self.digest == digest and self.uid == uid_of(cached)
-        return is_same and (revision_of(cached) <= self.revision or is_part_of(wanted, cached))
+        return is_same and (revision_of(cached) == self.revision or is_part_of(wanted, cached))
 
 
 class KubernetesClient:
@@ -81,7 +88,10 @@ class KubernetesClient:
         self.metrics = metrics or Metrics()
         self._access = access
         self._clock: Clock = clock or SystemClock()
-        self._bucket = TokenBucket(qps, max(qps * 2, 1.0))
+        drain_qps = qps * DRAIN_SHARE
+        # A burst of drains must not hold up the wake of a service: each has its own share of the rate.
+        self._bucket = TokenBucket(qps - drain_qps, max(qps * 2, 1.0))
+        self.evictions = TokenBucket(drain_qps, max(drain_qps * 2, 1.0))
         self._user_agent = user_agent
         self._applied: OrderedDict[tuple[str, ObjectKey, str, str], _Applied] = OrderedDict()
         self._session: aiohttp.ClientSession | None = None
@@ -122,6 +132,11 @@ class KubernetesClient:
         body = await self._call("GET", resource, resource.path(namespace=namespace), query=query)
         items = [self._strip(resource, item) for item in body.get("items") or []]
         return ObjectList(items, int(body["metadata"]["resourceVersion"]))
+
+    async def present_revision(self, resource: Resource) -> int:
+        """The revision of the store behind this kind now, not that of the API server's own cache."""
+        body = await self._call("GET", resource, resource.path(), query={"limit": "1"}, attempts_max=1)
+        return int(body["metadata"]["resourceVersion"])
 
     async def create(self, resource: Resource, obj: Obj, *, manager: str) -> Obj:
         """Create. Errors: AlreadyExists, Invalid, NotFound (namespace missing)."""
@@ -184,10 +199,12 @@ class KubernetesClient:
     async def patch_status(self, resource: Resource, cached: Obj, status: Obj, *, manager: str) -> Obj | None:
         """Set the status of `cached`; None when left out because it is equal. Guarded by uid.
 
-        Shapes: `status` is complete; keys of the old status that it lacks are removed.
+        Shapes: `status` is complete; keys of the old status that it lacks are removed. The defaults of
+        the kind's schema are filled in first, as the API server does: what it adds is no difference.
         Errors: NotFound, Conflict (another object has the name now), Invalid.
         """
         old: Mapping[str, Any] = cached.get("status") or {}
+        status = with_defaults(resource.plural, "status", status)
         if old == status:
             self.metrics.api_skipped.labels(resource.plural).inc()
             return None
@@ -222,8 +239,12 @@ class KubernetesClient:
             return None
         return None if answer.get("kind") == "Status" else self._strip(resource, answer)
 
-    async def evict(self, key: ObjectKey, *, uid: str = "", grace_s: int | None = None) -> bool:
-        """Evict a pod through the API that honours disruption budgets; False if a budget forbids it now."""
+    async def evict(self, key: ObjectKey, *, uid: str = "", grace_s: int | None = None) -> None:
+        """Evict a pod through the API that honours disruption budgets; one that is gone is evicted.
+
+        Not metered by the common rate: the caller takes a token of `evictions` first. Errors:
+        TooManyRequests when a budget forbids it now, ApiError for what else the API server says.
+        """
         options: Obj = {"preconditions": {"uid": uid}} if uid else {}
         if grace_s is not None:
             options["gracePeriodSeconds"] = grace_s
@@ -234,13 +255,9 @@ class KubernetesClient:
             "deleteOptions": options,
         }
         pods = Resource("", "v1", "pods", "Pod", True)
-        try:
-            await self._call("POST", pods, pods.path(key, subresource="eviction"), body, attempts_max=1)
-        except TooManyRequests:
-            return False
-        except NotFound:
-            return True
-        return True
+        path = pods.path(key, subresource="eviction")
+        with contextlib.suppress(NotFound):
+            await self._call("POST", pods, path, body, attempts_max=1, is_metered=False)
 
     async def watch(
         self,
@@ -291,12 +308,13 @@ class KubernetesClient:
         query: Mapping[str, str] | None = None,
         content_type: str = "application/json",
         attempts_max: int = ATTEMPTS_MAX,
+        is_metered: bool = True,
     ) -> Obj:
         data = orjson.dumps(body) if body is not None else None
         attempt = 0
         while True:
             attempt += 1
-            wait_s = self._bucket.reserve(self._clock.monotonic())
+            wait_s = self._bucket.reserve(self._clock.monotonic()) if is_metered else 0.0
             if wait_s > 0:
                 await asyncio.sleep(wait_s)
             try:

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Protocol
 
 import structlog
 
@@ -10,7 +11,7 @@ from operators.lib.client import KubernetesClient
 from operators.lib.clock import Clock
 from operators.lib.errors import ApiError, Conflict, NotFound
 from operators.lib.metrics import Metrics
-from operators.lib.objects import ObjectKey
+from operators.lib.objects import Obj, ObjectKey
 from operators.lib.store import Change, Store
 from operators.lib.workqueue import Priority, WorkQueue
 
@@ -30,6 +31,21 @@ class Result:
     requeue_after_s: float | None = None
 
 
+class Recorder(Protocol):
+    """Where news about an object is told (operators.lib.events)."""
+
+    def record(self, regarding: Obj, reason: str, message: str, *, is_warning: bool = False) -> None:
+        """Tell news; never waits, never fails."""
+        ...
+
+
+class Silence:
+    """Tells nobody: for a world without a manager."""
+
+    def record(self, regarding: Obj, reason: str, message: str, *, is_warning: bool = False) -> None:
+        """Drop the news."""
+
+
 @dataclass(frozen=True, slots=True)
 class World:
     """What every reconcile may use. Stores are read only."""
@@ -37,6 +53,7 @@ class World:
     client: KubernetesClient
     clock: Clock
     metrics: Metrics
+    events: Recorder = field(default_factory=Silence)
 
 
 Reconcile = Callable[[ObjectKey, World], Awaitable[Result]]

@@ -73,9 +73,21 @@ def error_for(status: int, body: Any, retry_after_s: float = 0.0) -> ApiError:
     reason, message = "", ""
     if isinstance(body, dict):
         reason, message = str(body.get("reason", "")), str(body.get("message", ""))
+        if status == 429:
+            message = _with_causes(message, body)
     if reason == "AlreadyExists":
         return AlreadyExists(status, reason, message)
     if reason == "Expired":
         return Gone(status, reason, message)
     kind = _BY_STATUS.get(status, Unavailable if status >= 500 else ApiError)
     return kind(status, reason, message or f"HTTP {status}", retry_after_s)
+
+
+def _with_causes(message: str, body: dict[str, Any]) -> str:
+    # A refused eviction names the budget and its figures only among its causes.
+    details = body.get("details")
+    causes = details.get("causes") if isinstance(details, dict) else None
+    texts = [
+        str(cause["message"]) for cause in causes or [] if isinstance(cause, dict) and cause.get("message")
+    ]
+    return " ".join((message, *texts)) if texts else message

@@ -1,4 +1,4 @@
-"""Probes and metrics over HTTP: /healthz (the loop turns), /readyz (the caches are filled), /metrics."""
+"""Probes and metrics over HTTP: /healthz (the loop turns), /readyz (the present is seen), /metrics."""
 
 from collections.abc import Callable
 
@@ -11,10 +11,10 @@ from operators.lib.metrics import Metrics
 class HealthServer:
     """Serves the probes; port 0 takes a free one, see `port` after `start`."""
 
-    def __init__(self, host: str, port: int, is_ready: Callable[[], bool], metrics: Metrics) -> None:
+    def __init__(self, host: str, port: int, why_not_ready: Callable[[], str], metrics: Metrics) -> None:
         self.port = port
         self._host = host
-        self._is_ready = is_ready
+        self._why_not_ready = why_not_ready
         self._metrics = metrics
         self._runner: web.AppRunner | None = None
 
@@ -40,10 +40,8 @@ class HealthServer:
         return web.Response(text="ok\n")
 
     async def _readyz(self, _: web.Request) -> web.Response:
-        is_ready = self._is_ready()
-        return web.Response(
-            text="ready\n" if is_ready else "caches are not filled\n", status=200 if is_ready else 503
-        )
+        why = self._why_not_ready()
+        return web.Response(text=f"{why or 'ready'}\n", status=503 if why else 200)
 
     async def _serve_metrics(self, _: web.Request) -> web.Response:
         return web.Response(body=generate_latest(self._metrics.registry), content_type="text/plain")

@@ -8,9 +8,11 @@ import structlog
 from operators.lib.client import KubernetesClient
 from operators.lib.clock import Clock, SystemClock
 from operators.lib.controller import Controller, World
+from operators.lib.events import EventRecorder
 from operators.lib.health import HealthServer
 from operators.lib.lease import LeaderLease
-from operators.lib.objects import ObjectKey, Resource
+from operators.lib.objects import Obj, ObjectKey, Resource
+from operators.lib.pulse import Pulse
 from operators.lib.reflector import Reflector, Selection
 from operators.lib.settings import OperatorSettings
 from operators.lib.store import Indexer, Store
@@ -37,11 +39,14 @@ class Manager:
         self.client = client
         self.settings = settings
         self.clock: Clock = clock or SystemClock()
-        self.world = World(client, self.clock, client.metrics)
+        events = EventRecorder(client, self.clock, settings.identity)
+        self.world = World(client, self.clock, client.metrics, events)
         self.controllers: list[Controller] = []
         self._reflectors: dict[Selection, Reflector] = {}
-        self._runnables: list[tuple[str, Runnable]] = []
+        self._runnables: list[tuple[str, Runnable]] = [("events", events.run)]
         self._is_leading = False
+        # Where the probes are served, once `run` has begun.
+        self.health_port = 0
 
     def store(
         self,
@@ -50,9 +55,13 @@ class Manager:
         namespace: str = "",
         label_selector: str = "",
         indexers: dict[str, Indexer] | None = None,
+        transform: Callable[[Obj], Obj] | None = None,
     ) -> Store:
-        """The cache of a selection; asked for twice it is one cache, with both sets of indexes."""
-        selection = Selection(resource, namespace, label_selector)
+        """The cache of a selection; asked for twice it is one cache, with both sets of indexes.
+
+        `transform` cuts each object down to what its readers need; it is part of the selection.
+        """
+        selection = Selection(resource, namespace, label_selector, transform=transform)
         reflector = self._reflectors.get(selection)
         if reflector is None:
             reflector = Reflector(self.client, Store(resource), selection)
@@ -88,12 +97,15 @@ class Manager:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set. Errors: LeadershipLost; anything a runnable raised."""
+        pulse = Pulse(self.client, self.clock, self._reflectors.values())
         health = HealthServer(
-            self.settings.health_host, self.settings.health_port, lambda: self.is_synced, self.client.metrics
+            self.settings.health_host, self.settings.health_port, pulse.why_not_ready, self.client.metrics
         )
         await health.start()
         log.info("health_listening", port=health.port)
+        self.health_port = health.port
         tasks = [asyncio.create_task(reflector.run()) for reflector in self._reflectors.values()]
+        tasks.append(asyncio.create_task(pulse.run()))
         acting = asyncio.create_task(self._act())
         stopping = asyncio.create_task(stop.wait())
         try:

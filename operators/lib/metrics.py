@@ -51,6 +51,10 @@ class Metrics:
             "rempart_operator_usage_not_taken", "Batches that have to be sent again.", ["spool"],
             registry=self.registry,
         )  # fmt: skip
+        self.events = Counter(
+            "rempart_operator_events", "Kubernetes Events by what became of them.", ["outcome"],
+            registry=self.registry,
+        )  # fmt: skip
         self.is_leader = Gauge(
             "rempart_operator_leader", "1 while this process leads.", registry=self.registry
         )

@@ -56,6 +56,8 @@ INFERENCE_DEPLOYMENTS = Resource(
 NODES = Resource("", "v1", "nodes", "Node", False)
 PODS = Resource("", "v1", "pods", "Pod", True)
 NAMESPACES = Resource("", "v1", "namespaces", "Namespace", False)
+EVENTS = Resource("", "v1", "events", "Event", True)
+POD_DISRUPTION_BUDGETS = Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget", True)
 LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease", True)
 
 

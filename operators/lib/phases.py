@@ -1,4 +1,4 @@
-"""Tables of phases: which step may follow which, and how long each may take."""
+"""How long each phase of a life may take. Which phase follows which is known to the rules alone."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,24 +9,22 @@ from typing import Generic, TypeVar
 P = TypeVar("P", bound=StrEnum)
 
 
-class ForbiddenTransition(ValueError):
-    """A rule asked for a step that its table does not have: a defect, never an outside event."""
-
-
 @dataclass(frozen=True, slots=True)
-class PhaseTable(Generic[P]):
-    """The steps of one life. `timeouts_s` has no entry for a phase that may last."""
+class PhaseLimits(Generic[P]):
+    """Seconds per phase; a phase without an entry may last."""
 
-    transitions: Mapping[P, frozenset[P]]
-    timeouts_s: Mapping[P, float]
+    limits_s: Mapping[P, float]
 
-    def check(self, old: P, new: P) -> P:
-        """`new`, if it is `old` or may follow it. Errors: ForbiddenTransition."""
-        if new != old and new not in self.transitions[old]:
-            raise ForbiddenTransition(f"{old.value} is never followed by {new.value}")
-        return new
+    def remaining_s(self, phase: P, since: datetime | None, now: datetime) -> float | None:
+        """Seconds left in this phase, at most 0 when it is over time; None if it may last.
 
-    def remaining_s(self, phase: P, since: datetime, now: datetime) -> float | None:
-        """Seconds left in this phase, at most 0 when it is over time; None if it may last."""
-        limit = self.timeouts_s.get(phase)
-        return None if limit is None else limit - (now - since).total_seconds()
+        A beginning that is unknown or lies in the future (a status that was edited or restored) counts
+        as now: nothing runs out of time, or waits for ever, because of it.
+        """
+        limit = self.limits_s.get(phase)
+        return None if limit is None else limit - elapsed_s(since, now)
+
+
+def elapsed_s(since: datetime | None, now: datetime) -> float:
+    """Seconds since `since`; 0 when it is unknown or lies in the future."""
+    return 0.0 if since is None else max((now - since).total_seconds(), 0.0)

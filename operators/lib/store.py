@@ -1,9 +1,13 @@
-"""A cache of one kind with indexes, that never goes back in time.
+"""A cache of one kind with indexes, that goes back in time only when the API server did.
 
 Caches lag behind writes; counting children in a lagging cache makes duplicates (cluster-api#13649).
 So the answer to every write of ours is put into the cache at once (`observe_write`), and an event
 older than what is cached is dropped. What was deleted stays deleted: the last deleted uids are
 remembered, so a late answer to a write cannot bring an object back.
+
+Revisions grow only while nobody restores etcd from a backup. So a list that was taken now is believed:
+what the cache holds at a revision that the list must have seen, and the list has otherwise, belongs to a
+history that no longer exists.
 """
 
 from collections import OrderedDict
@@ -40,7 +44,8 @@ class Store:
         self._indexers: dict[str, Indexer] = dict(indexers or {})
         self._indexes: dict[str, dict[str, dict[ObjectKey, None]]] = {name: {} for name in self._indexers}
         self._listeners: list[Listener] = []
-        self._tombstones: OrderedDict[str, None] = OrderedDict()
+        # uid → revision of the last thing known of it.
+        self._tombstones: OrderedDict[str, int] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._objects)
@@ -98,27 +103,46 @@ class Store:
     def remove(self, obj: Obj, cause: Literal["event", "list", "write"] = "event") -> bool:
         """Drop the object with this key if it is this one or older; whether it was cached."""
         uid, key = uid_of(obj), key_of(obj)
-        self._bury(uid)
+        self._bury(uid, revision_of(obj))
         old = self._objects.get(key)
         if old is None or (uid_of(old) != uid and revision_of(old) > revision_of(obj)):
             return False
         self._unindex(key, old)
         del self._objects[key]
-        self._bury(uid_of(old))
+        self._bury(uid_of(old), max(revision_of(old), revision_of(obj)))
         self._notify(Change(key, old, None, cause))
         return True
 
-    def replace(self, objects: Iterable[Obj], revision: int) -> None:
-        """Make the cache equal to a list taken at `revision`; what was written later stays."""
+    def replace(self, objects: Iterable[Obj], revision: int, *, is_rewound: bool = False) -> None:
+        """Make the cache equal to a list taken at `revision`; what was written later stays.
+
+        With `is_rewound` nothing was written later: the API server's history ends at the list.
+        """
         seen: set[ObjectKey] = set()
         for obj in objects:
-            seen.add(key_of(obj))
+            key, uid = key_of(obj), uid_of(obj)
+            seen.add(key)
+            cached = self._objects.get(key)
+            if cached is not None and (is_rewound or revision_of(obj) < revision_of(cached) <= revision):
+                if cached != obj:
+                    self._put(key, cached, obj)
+                continue
+            if is_rewound or self._tombstones.get(uid, revision + 1) <= revision:
+                self._tombstones.pop(uid, None)
             self.upsert(obj, "list")
         for key in [key for key in self._objects if key not in seen]:
             old = self._objects[key]
-            if revision_of(old) <= revision:
+            if is_rewound or revision_of(old) <= revision:
                 self.remove(old, "list")
+        if is_rewound:
+            self._tombstones.clear()
         self.is_synced = True
+
+    def _put(self, key: ObjectKey, old: Obj, new: Obj) -> None:
+        self._unindex(key, old)
+        self._objects[key] = new
+        self._index(key, new)
+        self._notify(Change(key, old, new, "list"))
 
     def _index(self, key: ObjectKey, obj: Obj) -> None:
         for name, indexer in self._indexers.items():
@@ -137,8 +161,8 @@ class Store:
                     if not keys:
                         del index[value]
 
-    def _bury(self, uid: str) -> None:
-        self._tombstones[uid] = None
+    def _bury(self, uid: str, revision: int) -> None:
+        self._tombstones[uid] = max(revision, self._tombstones.get(uid, 0))
         self._tombstones.move_to_end(uid)
         while len(self._tombstones) > TOMBSTONES_MAX:
             self._tombstones.popitem(last=False)

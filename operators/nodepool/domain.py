@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from operators.apis.v1alpha1 import NodeClaimPhase
 from operators.lib.objects import ObjectKey
-from operators.lib.phases import PhaseTable
+from operators.lib.phases import PhaseLimits
 
 MANAGER = "rempart-nodepool"
 ACCEPTANCE_IMAGE = "rempart.eu/local/acceptance:1"
@@ -22,9 +22,12 @@ LABEL_INSTANCE_TYPE = "rempart.eu/instance-type"
 LABEL_NODE_CLAIM = "rempart.eu/node-claim"
 LABEL_NODE_POOL = "rempart.eu/node-pool"
 LABEL_SIMULATED = "rempart.eu/simulated"
+LABEL_TENANT = "rempart.eu/tenant"
 LABEL_ZONE = "topology.kubernetes.io/zone"
 ANNOTATION_CLAIM_UID = "rempart.eu/claim-uid"
 ANNOTATION_NODE_UID = "rempart.eu/node-uid"
+# The acceptance record of a node, kept on the Node itself: it outlives the claim's status.
+ANNOTATION_ACCEPTED = "rempart.eu/accepted"
 TAINT_UNVALIDATED = "rempart.eu/unvalidated"
 TAINT_SIMULATED = "rempart.eu/simulated"
 GPU_RESOURCE = "nvidia.com/gpu"
@@ -40,7 +43,7 @@ SIMULATED_ACCEPTANCE_S = 10.0
 DRAIN_TIMEOUT_S = 600.0
 # After this the Node object is removed even though the provider has not reported the machine gone.
 RELEASE_TIMEOUT_S = 300.0
-# A claim that failed by running out of time is tried again; one that failed its checks waits for a person.
+# What heals outside is tried again after this; a machine that failed its checks does not heal by waiting.
 FAILED_RETRY_S = 300.0
 # A machine that joins within this time needs no status write for the phases in between.
 FOLD_S = 10.0
@@ -53,46 +56,55 @@ class Reason(StrEnum):
     LAUNCHING = "Launching"
     NO_CAPACITY = "NoCapacity"
     LAUNCH_FAILED = "LaunchFailed"
+    LAUNCH_REFUSED = "LaunchRefused"
     LAUNCH_TIMED_OUT = "LaunchTimedOut"
     NODE_JOINED = "NodeJoined"
     WAITING_FOR_NODE = "WaitingForNode"
     NODE_VANISHED = "NodeVanished"
     NODE_NOT_READY = "NodeNotReady"
+    NODE_DELETING = "NodeDeleting"
+    NODE_TAINTED = "NodeTainted"
+    NODE_PRESSURE = "NodePressure"
+    CORDONED = "Cordoned"
+    GPUS_MISSING = "GpusMissing"
+    NOT_IN_POOL = "NotInPool"
     REGISTRATION_TIMED_OUT = "RegistrationTimedOut"
     ACCEPTANCE_RUNNING = "AcceptanceRunning"
     ACCEPTANCE_PASSED = "AcceptancePassed"
     ACCEPTANCE_SIMULATED = "AcceptanceSimulated"
     ACCEPTANCE_FAILED = "AcceptanceFailed"
     ACCEPTANCE_TIMED_OUT = "AcceptanceTimedOut"
+    ACCEPTANCE_REFUSED = "AcceptanceRefused"
+    ACCEPTANCE_PENDING = "AcceptancePending"
+    NODE_CHANGE_REFUSED = "NodeChangeRefused"
+    WORK_ON_NODE = "WorkOnNode"
     NODE_READY = "NodeReady"
     DRAINING = "Draining"
     DRAINED = "Drained"
     RELEASING = "Releasing"
+    RELEASE_FAILED = "ReleaseFailed"
     PROVIDER_UNSUPPORTED = "ProviderUnsupported"
 
 
-RETRYABLE = frozenset({Reason.LAUNCH_TIMED_OUT, Reason.REGISTRATION_TIMED_OUT, Reason.ACCEPTANCE_TIMED_OUT})
+# What a claim may fail of. All but the last heal outside, so they are tried again; hardware that failed its
+# checks does not become sound by waiting.
+LAUNCH_FAILURES = frozenset({Reason.LAUNCH_TIMED_OUT, Reason.LAUNCH_FAILED, Reason.PROVIDER_UNSUPPORTED})
+JOIN_FAILURES = frozenset({Reason.REGISTRATION_TIMED_OUT})
+CHECK_FAILURES = frozenset({Reason.ACCEPTANCE_TIMED_OUT, Reason.ACCEPTANCE_FAILED})
+FAILURES = LAUNCH_FAILURES | JOIN_FAILURES | CHECK_FAILURES
+RETRYABLE = FAILURES - {Reason.ACCEPTANCE_FAILED}
+# A claim that waits for one of these waits as long as it takes, and says so.
+PATIENT = frozenset({Reason.NO_CAPACITY, Reason.LAUNCH_REFUSED, Reason.NOT_IN_POOL})
 
 _P = NodeClaimPhase
-_TEARDOWN = frozenset({_P.DRAINING, _P.RELEASING})
-CLAIM_PHASES: PhaseTable[NodeClaimPhase] = PhaseTable(
-    transitions={
-        _P.PENDING: frozenset({_P.LAUNCHING, _P.REGISTERING, _P.VALIDATING, _P.READY, _P.FAILED}) | _TEARDOWN,
-        _P.LAUNCHING: frozenset({_P.REGISTERING, _P.VALIDATING, _P.READY, _P.FAILED}) | _TEARDOWN,
-        _P.REGISTERING: frozenset({_P.LAUNCHING, _P.VALIDATING, _P.READY, _P.FAILED}) | _TEARDOWN,
-        _P.VALIDATING: frozenset({_P.LAUNCHING, _P.READY, _P.FAILED}) | _TEARDOWN,
-        _P.READY: frozenset({_P.LAUNCHING, _P.VALIDATING}) | _TEARDOWN,
-        _P.FAILED: frozenset({_P.LAUNCHING}) | _TEARDOWN,
-        _P.DRAINING: frozenset({_P.RELEASING}),
-        _P.RELEASING: frozenset(),
-    },
-    timeouts_s={
+TEARDOWN = frozenset({_P.DRAINING, _P.RELEASING})
+CLAIM_LIMITS: PhaseLimits[NodeClaimPhase] = PhaseLimits(
+    {
         _P.LAUNCHING: LAUNCH_TIMEOUT_S,
         _P.REGISTERING: REGISTRATION_TIMEOUT_S,
         _P.VALIDATING: ACCEPTANCE_TIMEOUT_S,
-        _P.DRAINING: DRAIN_TIMEOUT_S,
         _P.RELEASING: RELEASE_TIMEOUT_S,
-    },
+    }
 )
 
 
@@ -126,23 +138,55 @@ class MachineOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class Check:
+    """One acceptance check's result in wire words: passed, failed, skipped, simulated."""
+
+    name: str
+    result: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """A passed acceptance run: of which node, when (wire form), and what was checked.
+
+    `node_uid` is empty in records that were written before nodes were named in them.
+    """
+
+    node_uid: str
+    passed_at: str
+    checks: tuple[Check, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ClaimFacts:
-    """A NodeClaim as the rules see it."""
+    """A NodeClaim as the rules see it. The status part may be wrong: people edit it, backups restore it.
+
+    `phase_since` is None when the status does not tell it. `tolerated`: taints that every pod of a
+    tenant on this pool tolerates. `gpus`: how many the machine was ordered with.
+    """
 
     name: str
     uid: str
     phase: NodeClaimPhase
-    phase_since: datetime
+    phase_since: datetime | None
     created_at: datetime
     deleting_since: datetime | None
     ready_reason: str
+    ready_message: str
     launched_reason: str
-    is_accepted: bool
+    proof: Proof | None
+    gpus: int = 0
+    tolerated: tuple[Taint, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class NodeFacts:
-    """A Node as the rules see it."""
+    """A Node as the rules see it.
+
+    `pressures`: conditions of the kubelet that keep pods away. `gpus` and `pods`: what the scheduler may
+    give out. `proof`: the acceptance record that the Node carries.
+    """
 
     name: str
     uid: str
@@ -153,6 +197,11 @@ class NodeFacts:
     is_deleting: bool
     labels: dict[str, str]
     taints: tuple[Taint, ...]
+    pressures: tuple[str, ...] = ()
+    gpus: int = 0
+    pods: int = 110
+    proof: Proof | None = None
+    not_ready_since: datetime | None = None
 
     @property
     def is_unvalidated(self) -> bool:
@@ -166,15 +215,6 @@ class Outcome(StrEnum):
     RUNNING = "running"
     PASSED = "passed"
     FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One acceptance check's result in wire words: passed, failed, skipped, simulated."""
-
-    name: str
-    result: str
-    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,3 +244,6 @@ class PodFacts:
     is_acceptance: bool
     deleting_since: datetime | None
     grace_s: int
+    labels: tuple[tuple[str, str], ...] = ()
+    needs_gpu: bool = False
+    node: str = ""

@@ -2,26 +2,42 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 
 import structlog
 
 from operators.apis.v1alpha1 import NodeClaimPhase as Phase
 from operators.lib.clock import wire_time
-from operators.lib.conditions import find_condition
+from operators.lib.conditions import NEGATIVE, find_condition
 from operators.lib.controller import Result, World
 from operators.lib.errors import AlreadyExists, Conflict
 from operators.lib.objects import GPU_NODE_POOLS, NODE_CLAIMS, Obj, ObjectKey, is_deleting, key_of, uid_of
-from operators.lib.store import Change, Store
+from operators.lib.phases import elapsed_s
+from operators.lib.store import Change
+from operators.nodepool.caches import Caches
 from operators.nodepool.domain import CLAIMS_FINALIZER, MANAGER
-from operators.nodepool.pool_rules import ClaimPlan, ClaimSummary, PoolFacts, decide_claims, pool_status
+from operators.nodepool.metrics import NodePoolMetrics
+from operators.nodepool.pool_rules import (
+    ClaimPlan,
+    ClaimSummary,
+    PoolFacts,
+    decide_claims,
+    is_outdated,
+    next_look_s,
+    pool_status,
+)
 from operators.nodepool.providers.base import Provider
 from operators.nodepool.resources import build_claim
+from operators.nodepool.views import node_facts
 
 log = structlog.get_logger(__name__)
 
 POOL_INDEX = "pool"
 # Every claim wakes its pool several times on its way; one look this often is enough for all of them.
 POOL_PERIOD_S = 0.25
+# Heartbeats of nodes come every 10 s to 40 s: a node is not lost sooner than this, whatever the spec says.
+NOT_READY_MIN_S = 60.0
+NAMES_TOLD_MAX = 5
 # Enough to hide the round trip, few enough to leave the API server to others.
 WRITES_IN_FLIGHT_MAX = 16
 
@@ -31,10 +47,13 @@ def pool_of(claim: Obj) -> Iterable[str]:
     return (claim["spec"]["poolRef"],)
 
 
-def summary_of(claim: Obj) -> ClaimSummary:
-    """What a pool wants to know of one of its claims."""
+def summary_of(claim: Obj, pool: Obj, node: Obj | None, now: datetime) -> ClaimSummary:
+    """What a pool wants to know of one of its claims. `node` is the claim's own."""
     status = claim.get("status") or {}
     ready = find_condition(status.get("conditions") or [], "Ready")
+    seen = node_facts(node) if node is not None else None
+    is_accepted = (status.get("acceptance") or {}).get("passedAt") is not None
+    is_lost = is_accepted and seen is not None and not seen.is_ready
     return ClaimSummary(
         name=claim["metadata"]["name"],
         ordinal=claim["spec"]["ordinal"],
@@ -42,16 +61,37 @@ def summary_of(claim: Obj) -> ClaimSummary:
         is_usable=ready is not None and ready["status"] == "True",
         is_deleting=is_deleting(claim),
         ready_reason=ready["reason"] if ready is not None else "",
+        ready_message=str(ready.get("message") or "") if ready is not None else "",
+        is_outdated=is_outdated(claim["spec"], pool["spec"]),
+        lost_s=elapsed_s(seen.not_ready_since, now) if is_lost and seen is not None else None,
+    )
+
+
+def facts_of(pool: Obj, *, is_simulated: bool) -> PoolFacts:
+    """A GPUNodePool's facts; what its spec leaves out has the defaults of PoolFacts."""
+    spec = pool["spec"]
+    rollout, repair = spec.get("rollout") or {}, spec.get("repair") or {}
+    not_ready_s = float(repair.get("notReadySeconds", 900))
+    return PoolFacts(
+        name=pool["metadata"]["name"],
+        generation=pool["metadata"]["generation"],
+        replicas=spec["replicas"],
+        is_paused=bool(spec.get("paused")),
+        is_deleting=is_deleting(pool),
+        is_simulated=is_simulated,
+        max_unavailable=int(rollout.get("maxUnavailable", 1)),
+        not_ready_s=max(not_ready_s, NOT_READY_MIN_S) if not_ready_s > 0 else 0.0,
+        max_unhealthy_percent=int(repair.get("maxUnhealthyPercent", 20)),
     )
 
 
 class PoolController:
     """`reconcile` is the controller's; the stores are the manager's."""
 
-    def __init__(self, pools: Store, claims: Store, providers: Mapping[str, Provider]) -> None:
-        self._pools = pools
-        self._claims = claims
+    def __init__(self, caches: Caches, providers: Mapping[str, Provider], metrics: NodePoolMetrics) -> None:
+        self._caches = caches
         self._providers = providers
+        self._metrics = metrics
         self._looked_at: dict[ObjectKey, float] = {}
 
     def keys_of_claim(self, change: Change) -> Iterable[ObjectKey]:
@@ -62,7 +102,7 @@ class PoolController:
 
     async def reconcile(self, key: ObjectKey, world: World) -> Result:
         """Create and delete claims, then write the status if it changed."""
-        pool = self._pools.get(key)
+        pool = self._caches.pools.get(key)
         if pool is None:
             self._looked_at.pop(key, None)
             return Result()
@@ -74,34 +114,29 @@ class PoolController:
         if not is_deleting(pool) and CLAIMS_FINALIZER not in finalizers:
             pool = await self._set_finalizers(pool, [*finalizers, CLAIMS_FINALIZER], world)
         facts = self._facts(pool)
-        await self._carry_out(pool, decide_claims(facts, self._summaries(facts.name)), world)
-        claims = self._summaries(facts.name)
+        now = world.clock.now()
+        await self._carry_out(pool, decide_claims(facts, self._summaries(pool, now)), world)
+        claims = self._summaries(pool, now)
         if facts.is_deleting and not claims:
             if CLAIMS_FINALIZER in finalizers:
                 left = [name for name in finalizers if name != CLAIMS_FINALIZER]
                 await self._set_finalizers(pool, left, world)
             return Result()
         old = pool.get("status") or {}
-        status = pool_status(facts, claims, old, wire_time(world.clock.now()))
+        status = pool_status(facts, claims, old, wire_time(now))
         answer = await world.client.patch_status(GPU_NODE_POOLS, pool, status, manager=MANAGER)
         if answer is not None:
-            self._pools.observe_write(answer)
-        return Result()
+            self._caches.pools.observe_write(answer)
+            tell_changes(pool, status, world)
+        return Result(next_look_s(facts, claims))
 
-    def _summaries(self, pool: str) -> list[ClaimSummary]:
-        return [summary_of(claim) for claim in self._claims.by_index(POOL_INDEX, pool)]
+    def _summaries(self, pool: Obj, now: datetime) -> list[ClaimSummary]:
+        claims = self._caches.claims.by_index(POOL_INDEX, pool["metadata"]["name"])
+        return [summary_of(claim, pool, self._caches.own_node(claim), now) for claim in claims]
 
     def _facts(self, pool: Obj) -> PoolFacts:
-        spec = pool["spec"]
-        provider = self._providers.get(spec["provider"]["kind"])
-        return PoolFacts(
-            name=pool["metadata"]["name"],
-            generation=pool["metadata"]["generation"],
-            replicas=spec["replicas"],
-            is_paused=bool(spec.get("paused")),
-            is_deleting=is_deleting(pool),
-            is_simulated=provider is not None and provider.is_simulated,
-        )
+        provider = self._providers.get(pool["spec"]["provider"]["kind"])
+        return facts_of(pool, is_simulated=provider is not None and provider.is_simulated)
 
     async def _carry_out(self, pool: Obj, plan: ClaimPlan, world: World) -> None:
         steps = [self._create(pool, ordinal, world) for ordinal in plan.create]
@@ -110,7 +145,17 @@ class PoolController:
             await asyncio.gather(*steps[start : start + WRITES_IN_FLIGHT_MAX])
         if steps:
             name = pool["metadata"]["name"]
-            log.info("pool_scaled", pool=name, created=len(plan.create), deleted=len(plan.delete))
+            log.info(
+                "pool_scaled", pool=name, created=len(plan.create), deleted=len(plan.delete), why=plan.why
+            )
+            if plan.create:
+                world.events.record(pool, "ScalingUp", f"asked for {len(plan.create)} machines")
+            if plan.delete and plan.why:
+                text = f"replaces {plan.why} nodes: {', '.join(plan.delete[:NAMES_TOLD_MAX])}"
+                world.events.record(pool, "Replacing", text, is_warning=plan.why == "unhealthy")
+                self._metrics.replaced.labels(name, plan.why).inc(len(plan.delete))
+            elif plan.delete:
+                world.events.record(pool, "ScalingDown", f"gives {len(plan.delete)} machines back")
 
     async def _create(self, pool: Obj, ordinal: int, world: World) -> None:
         try:
@@ -118,10 +163,10 @@ class PoolController:
         except AlreadyExists:
             # The name is the idempotency key: whoever made it, it is this pool's claim.
             return
-        self._claims.observe_write(created)
+        self._caches.claims.observe_write(created)
 
     async def _delete(self, name: str, world: World) -> None:
-        claim = self._claims.find(name)
+        claim = self._caches.claims.find(name)
         if claim is None:
             return
         try:
@@ -130,7 +175,7 @@ class PoolController:
             # Another claim has the name now: the cache is about to show it.
             return
         if left is not None:
-            self._claims.observe_write(left)
+            self._caches.claims.observe_write(left)
 
     async def _set_finalizers(self, pool: Obj, finalizers: list[str], world: World) -> Obj:
         metadata = {"resourceVersion": pool["metadata"]["resourceVersion"], "finalizers": finalizers}
@@ -138,7 +183,20 @@ class PoolController:
             GPU_NODE_POOLS, key_of(pool), {"metadata": metadata}, manager=MANAGER
         )
         if is_deleting(pool) and not finalizers:
-            self._pools.remove(answer, "write")
+            self._caches.pools.remove(answer, "write")
         else:
-            self._pools.observe_write(answer)
+            self._caches.pools.observe_write(answer)
         return answer
+
+
+def tell_changes(pool: Obj, status: Obj, world: World) -> None:
+    """An Event for each condition of the pool that flipped, and for each new reason of a bad one."""
+    old = {known["type"]: known for known in (pool.get("status") or {}).get("conditions") or []}
+    for new in status["conditions"]:
+        before = old.get(new["type"], {})
+        if (before.get("status"), before.get("reason")) == (new["status"], new["reason"]):
+            continue
+        is_bad = new["status"] == ("True" if new["type"] in NEGATIVE else "False")
+        if before or is_bad:
+            text = f"{new['type']} is {new['status']}: {new['message']}"
+            world.events.record(pool, new["reason"], text, is_warning=is_bad)

@@ -1,22 +1,35 @@
 """Which claims a pool needs, and what its status says. Pure."""
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from operators.apis.v1alpha1 import NodeClaimPhase as Phase
-from operators.lib.conditions import ConditionValue, set_conditions
-from operators.nodepool.domain import LABEL_NODE_POOL, Reason
+from operators.lib.conditions import ConditionValue
+from operators.lib.objects import Obj
+from operators.nodepool.domain import FAILURES, LABEL_NODE_POOL, LAUNCH_FAILURES, Reason
+from operators.nodepool.status_rules import exact_conditions
 
 # All machines of a first roll-out joining at once overload the API server (cluster-api#8112).
 CLAIMS_IN_FLIGHT_MAX = 100
 NAMES_SHOWN_MAX = 3
+# What a claim has from its pool: what may not change, and what is rolled out when it does.
+FIXED_FIELDS = ("datacenter", "cell", "provider", "instanceType", "accelerator")
+ROLLED_FIELDS = ("cpuMilli", "memoryMiB", "nodeLabels", "nodeTaints")
+# Reasons of a claim that got no machine because somebody refused it.
+REFUSED = LAUNCH_FAILURES | {Reason.LAUNCH_REFUSED, Reason.NOT_IN_POOL}
+TROUBLED = FAILURES | REFUSED | {Reason.ACCEPTANCE_REFUSED, Reason.NODE_CHANGE_REFUSED}
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimSummary:
-    """One claim of the pool."""
+    """One claim of the pool.
+
+    `is_outdated`: its spec is not what the pool would ask for now. `lost_s`: seconds that its accepted node
+    has been NotReady, None if it is not.
+    """
 
     name: str
     ordinal: int
@@ -24,6 +37,9 @@ class ClaimSummary:
     is_usable: bool
     is_deleting: bool
     ready_reason: str
+    ready_message: str = ""
+    is_outdated: bool = False
+    lost_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +52,48 @@ class PoolFacts:
     is_paused: bool
     is_deleting: bool
     is_simulated: bool
+    max_unavailable: int = 1
+    not_ready_s: float = 900.0
+    max_unhealthy_percent: int = 20
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimPlan:
-    """Ordinals to create and names to delete."""
+    """Ordinals to create and names to delete. `why` is set when nodes are replaced, not given back."""
 
     create: tuple[int, ...] = ()
     delete: tuple[str, ...] = ()
+    why: str = ""
+
+
+def claim_template(pool_spec: Obj) -> Obj:
+    """What every claim of the pool asks for now."""
+    return {field: pool_spec[field] for field in (*FIXED_FIELDS, *ROLLED_FIELDS) if field in pool_spec}
+
+
+def is_outdated(claim_spec: Obj, pool_spec: Obj) -> bool:
+    """Whether the claim asks for other things than its pool would now; the order of taints does not count."""
+    return any(_shape(claim_spec, field) != _shape(pool_spec, field) for field in ROLLED_FIELDS)
+
+
+def _shape(spec: Obj, field: str) -> Any:
+    value = spec.get(field)
+    if field == "nodeLabels":
+        return value or {}
+    if field == "nodeTaints":
+        return sorted((taint["key"], taint["effect"], taint.get("value") or "") for taint in value or [])
+    return value
+
+
+def why_outside(claim: Obj, pool: Obj | None) -> str:
+    """Why the claim is no part of the pool it names, so that nobody would count its machine; empty if it is."""
+    spec = claim["spec"]
+    if pool is None:
+        return f"no pool is named {spec['poolRef']}: pools make their claims themselves, delete this one"
+    for field in FIXED_FIELDS:
+        if spec.get(field) != pool["spec"].get(field):
+            return f"its {field} is not that of pool {spec['poolRef']}: delete it"
+    return ""
 
 
 def decide_claims(pool: PoolFacts, claims: Sequence[ClaimSummary]) -> ClaimPlan:
@@ -51,7 +101,8 @@ def decide_claims(pool: PoolFacts, claims: Sequence[ClaimSummary]) -> ClaimPlan:
 
     A claim that is being deleted still holds its name and its machine, so a replacement waits for it:
     there are never more machines than `replicas` because of a replacement. New claims take the lowest
-    free ordinals. Of too many, unusable ones go first, then the highest ordinals.
+    free ordinals. Of too many, unusable ones go first, then the highest ordinals. When the number is
+    right, lost and outdated ones are replaced within the pool's budget.
     """
     if pool.is_deleting:
         return ClaimPlan(delete=tuple(claim.name for claim in claims if not claim.is_deleting))
@@ -59,14 +110,72 @@ def decide_claims(pool: PoolFacts, claims: Sequence[ClaimSummary]) -> ClaimPlan:
         return ClaimPlan()
     live = [claim for claim in claims if not claim.is_deleting]
     if len(live) > pool.replicas:
-        order = sorted(live, key=lambda claim: (claim.is_usable, -claim.ordinal))
+        order = sorted(live, key=lambda claim: (claim.is_usable, not claim.is_outdated, -claim.ordinal))
         return ClaimPlan(delete=tuple(claim.name for claim in order[: len(live) - pool.replicas]))
+    if len(live) == pool.replicas:
+        return _decide_replacements(pool, claims)
     if any(claim.ready_reason == Reason.NO_CAPACITY for claim in live):
         # More claims would only wait beside the ones that wait already.
         return ClaimPlan()
     in_flight = sum(1 for claim in live if claim.phase not in (Phase.READY, Phase.FAILED))
     count = min(pool.replicas - len(claims), CLAIMS_IN_FLIGHT_MAX - in_flight)
     return ClaimPlan(create=_free_ordinals({claim.ordinal for claim in claims}, max(count, 0)))
+
+
+def _decide_replacements(pool: PoolFacts, claims: Sequence[ClaimSummary]) -> ClaimPlan:
+    """Unhealthy nodes first, then outdated ones; never more out of work at once than the budget."""
+    live = [claim for claim in claims if not claim.is_deleting]
+    unhealthy = find_unhealthy(pool, live)
+    if is_breaker_open(pool, unhealthy):
+        unhealthy = []
+    disrupted = _disrupted(claims, unhealthy)
+    # One at a time at least: a budget for roll-outs of 0 does not forbid repair.
+    chosen = sorted(unhealthy, key=lambda claim: claim.ordinal)[
+        : max(max(pool.max_unavailable, 1) - disrupted, 0)
+    ]
+    if chosen:
+        return ClaimPlan(delete=tuple(claim.name for claim in chosen), why="unhealthy")
+    # Those that take no work anyway go first; of the others the highest ordinals, as when shrinking.
+    outdated = sorted(
+        (claim for claim in live if claim.is_outdated), key=lambda claim: (claim.is_usable, -claim.ordinal)
+    )[: max(pool.max_unavailable - disrupted, 0)]
+    return ClaimPlan(delete=tuple(claim.name for claim in outdated), why="outdated" if outdated else "")
+
+
+def _disrupted(claims: Sequence[ClaimSummary], unhealthy: Sequence[ClaimSummary]) -> int:
+    """Claims on their way out, and present ones that do not work yet, or no longer.
+
+    An outdated or unhealthy claim out of work is what gets replaced: it must not block its own replacement,
+    and as each one that goes counts here until its successor works, the budget holds all the same.
+    """
+    replaceable = {claim.name for claim in unhealthy} | {claim.name for claim in claims if claim.is_outdated}
+    return sum(
+        1 for claim in claims if claim.is_deleting or not (claim.is_usable or claim.name in replaceable)
+    )
+
+
+def find_unhealthy(pool: PoolFacts, live: Sequence[ClaimSummary]) -> list[ClaimSummary]:
+    """Claims to replace: their node fell silent for too long."""
+    if pool.not_ready_s <= 0:
+        return []
+    return [claim for claim in live if claim.lost_s is not None and claim.lost_s >= pool.not_ready_s]
+
+
+def is_breaker_open(pool: PoolFacts, unhealthy: Sequence[ClaimSummary]) -> bool:
+    """Whether too many are unhealthy at once for machines to be the cause."""
+    return len(unhealthy) > math.ceil(pool.replicas * pool.max_unhealthy_percent / 100)
+
+
+def next_look_s(pool: PoolFacts, claims: Sequence[ClaimSummary]) -> float | None:
+    """When the next silent node becomes a lost one, in seconds; None if none is silent."""
+    if pool.not_ready_s <= 0 or pool.is_paused:
+        return None
+    waits_s = [
+        pool.not_ready_s - claim.lost_s
+        for claim in claims
+        if claim.lost_s is not None and not claim.is_deleting and claim.lost_s < pool.not_ready_s
+    ]
+    return min(waits_s, default=None)
 
 
 def _free_ordinals(taken: set[int], count: int) -> tuple[int, ...]:
@@ -77,20 +186,24 @@ def _free_ordinals(taken: set[int], count: int) -> tuple[int, ...]:
 def pool_status(
     pool: PoolFacts, claims: Sequence[ClaimSummary], old: dict[str, Any], now: str
 ) -> dict[str, Any]:
-    """The pool's complete status; equal to `old` when nothing changed."""
+    """The pool's complete status; equal to `old`, apart from the server's defaults, when nothing changed."""
     usable = sum(1 for claim in claims if claim.is_usable and not claim.is_deleting)
     phases = Counter(claim.phase.value for claim in claims)
-    conditions = (_capacity(pool, claims), _degraded(claims), _ready(pool, claims, usable))
+    conditions = (
+        _capacity(pool, claims),
+        _up_to_date(pool, claims),
+        _degraded(pool, claims),
+        _ready(pool, claims, usable),
+    )
     return {
         "observedGeneration": pool.generation,
         "replicas": len(claims),
         "readyReplicas": usable,
+        "updatedReplicas": sum(1 for claim in claims if not (claim.is_outdated or claim.is_deleting)),
         "selector": f"{LABEL_NODE_POOL}={pool.name}",
         "phases": dict(sorted(phases.items())),
         "simulated": pool.is_simulated,
-        "conditions": set_conditions(
-            old.get("conditions") or [], conditions, generation=pool.generation, now=now
-        ),
+        "conditions": exact_conditions(old, conditions, generation=pool.generation, now=now),
     }
 
 
@@ -107,24 +220,69 @@ def _ready(pool: PoolFacts, claims: Sequence[ClaimSummary], usable: int) -> Cond
 
 
 def _capacity(pool: PoolFacts, claims: Sequence[ClaimSummary]) -> ConditionValue:
+    kind = "CapacitySatisfied"
     waiting = [claim.name for claim in claims if claim.ready_reason == Reason.NO_CAPACITY]
     if waiting:
         text = f"the provider has no machine for {_some(waiting)}"
-        return ConditionValue("CapacitySatisfied", "False", Reason.NO_CAPACITY, text)
-    live = sum(1 for claim in claims if not claim.is_deleting)
-    if live < pool.replicas:
-        text = f"{live} of {pool.replicas} machines were asked for"
-        return ConditionValue("CapacitySatisfied", "Unknown", "ScalingUp", text)
-    return ConditionValue("CapacitySatisfied", "True", "EveryClaimServed", "no claim waits for a machine")
+        return ConditionValue(kind, "False", Reason.NO_CAPACITY, text)
+    refused = [claim for claim in claims if claim.ready_reason in REFUSED]
+    if refused:
+        first = min(refused, key=lambda claim: claim.ordinal)
+        text = f"no machine for {_some([claim.name for claim in refused])}: {first.ready_message}"
+        return ConditionValue(kind, "False", first.ready_reason, text)
+    live = [claim for claim in claims if not claim.is_deleting]
+    if len(live) < pool.replicas:
+        text = f"{len(live)} of {pool.replicas} machines were asked for"
+        return ConditionValue(kind, "Unknown", "ScalingUp", text)
+    coming = [claim.name for claim in live if claim.phase in (Phase.PENDING, Phase.LAUNCHING)]
+    if coming:
+        return ConditionValue(kind, "Unknown", "Launching", f"machines are made for {_some(coming)}")
+    return ConditionValue(kind, "True", "EveryClaimServed", "no claim waits for a machine")
 
 
-def _degraded(claims: Sequence[ClaimSummary]) -> ConditionValue:
-    failed = [claim.name for claim in claims if claim.phase is Phase.FAILED]
-    if failed:
-        return ConditionValue("Degraded", "True", "ClaimsFailed", f"failed: {_some(failed)}")
-    lost = [claim.name for claim in claims if claim.phase is Phase.READY and not claim.is_usable]
+def _up_to_date(pool: PoolFacts, claims: Sequence[ClaimSummary]) -> ConditionValue:
+    old = [claim.name for claim in claims if claim.is_outdated]
+    if not old:
+        return ConditionValue("UpToDate", "True", "UpToDate", "every node is as the spec says")
+    text = f"{len(old)} of {len(claims)} nodes are of an earlier spec: {_some(old)}"
+    if pool.is_paused:
+        return ConditionValue("UpToDate", "False", "Paused", f"{text}; the pool is paused")
+    if pool.max_unavailable == 0:
+        held = f"{text}; rollout.maxUnavailable is 0: none is replaced"
+        return ConditionValue("UpToDate", "False", "RolloutHeld", held)
+    blocking = [
+        claim.name
+        for claim in claims
+        if not (claim.is_deleting or claim.is_usable or claim.is_outdated) and claim.ready_reason in TROUBLED
+    ]
+    if len(blocking) >= pool.max_unavailable:
+        held = f"{text}; waits for {_some(blocking)}, which do not work"
+        return ConditionValue("UpToDate", "False", "RolloutHeld", held)
+    return ConditionValue(
+        "UpToDate", "False", "RollingOut", f"{text}; replaced {pool.max_unavailable} at a time"
+    )
+
+
+def _degraded(pool: PoolFacts, claims: Sequence[ClaimSummary]) -> ConditionValue:
+    live = [claim for claim in claims if not claim.is_deleting]
+    unhealthy = find_unhealthy(pool, live)
+    if unhealthy and is_breaker_open(pool, unhealthy):
+        names = _some([claim.name for claim in unhealthy])
+        text = (
+            f"{len(unhealthy)} of {pool.replicas} nodes are unhealthy at once, more than"
+            f" {pool.max_unhealthy_percent} %: none is replaced until a person looks: {names}"
+        )
+        return ConditionValue("Degraded", "True", "RepairHeld", text)
+    troubled = [claim for claim in live if claim.phase is Phase.FAILED or claim.ready_reason in TROUBLED]
+    if troubled:
+        first = min(troubled, key=lambda claim: claim.ordinal)
+        text = f"{_some([claim.name for claim in troubled])}: {first.ready_message or first.ready_reason}"
+        return ConditionValue("Degraded", "True", "ClaimsFailed", text)
+    lost = [claim for claim in live if claim.phase is Phase.READY and not claim.is_usable]
     if lost:
-        return ConditionValue("Degraded", "True", Reason.NODE_NOT_READY, f"not ready: {_some(lost)}")
+        first = min(lost, key=lambda claim: claim.ordinal)
+        text = f"{_some([claim.name for claim in lost])}: {first.ready_message or first.ready_reason}"
+        return ConditionValue("Degraded", "True", first.ready_reason or Reason.NODE_NOT_READY, text)
     return ConditionValue("Degraded", "False", "AsExpected", "no node that was accepted is missing")
 
 

@@ -13,16 +13,13 @@ from operators.nodepool.domain import (
     MachineOrder,
     Taint,
 )
+from operators.nodepool.pool_rules import claim_template
 
 PODS_PER_NODE = 110
 # What the acceptance run itself needs, besides the GPUs it exercises.
 ACCEPTANCE_CPU = "10m"
 ACCEPTANCE_MEMORY = "32Mi"
 ACCEPTANCE_USER = 65_532
-CLAIM_FIELDS = (
-    "datacenter", "cell", "provider", "instanceType", "accelerator", "cpuMilli", "memoryMiB", "nodeLabels",
-    "nodeTaints",
-)  # fmt: skip
 
 
 def claim_name(pool: str, ordinal: int) -> str:
@@ -50,7 +47,7 @@ def build_claim(pool: Obj, ordinal: int) -> Obj:
         "spec": {
             "poolRef": name,
             "ordinal": ordinal,
-            **{field: spec[field] for field in CLAIM_FIELDS if field in spec},
+            **claim_template(spec),
         },
     }
 

@@ -41,7 +41,7 @@ from operators.apis.v1alpha1.nodeclaim import (
     NodeClaimSpec,
     NodeClaimStatus,
 )
-from operators.apis.v1alpha1.nodepool import GPUNodePool, GPUNodePoolSpec, GPUNodePoolStatus
+from operators.apis.v1alpha1.nodepool import GPUNodePool, GPUNodePoolSpec, GPUNodePoolStatus, Repair, Rollout
 
 KINDS: tuple[type[CustomResource], ...] = (GPUNodePool, NodeClaim, InferenceDeployment)
 
@@ -77,7 +77,9 @@ __all__ = [
     "ObjectMeta",
     "Provider",
     "ProviderKind",
+    "Repair",
     "ReplicaRange",
+    "Rollout",
     "Scaling",
     "SecretRef",
     "TaintEffect",

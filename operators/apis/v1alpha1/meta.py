@@ -11,6 +11,13 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from operators.apis.v1alpha1.node_names import (
+    KEY_LENGTH_MAX,
+    LABEL_RULES,
+    TAINT_KEY_RULES,
+    TAINT_VALUE_RULES,
+)
+
 GROUP = "rempart.eu"
 VERSION = "v1alpha1"
 API_VERSION: Literal["rempart.eu/v1alpha1"] = "rempart.eu/v1alpha1"
@@ -18,9 +25,6 @@ API_VERSION: Literal["rempart.eu/v1alpha1"] = "rempart.eu/v1alpha1"
 # A node label's value is at most 63 characters (Kubernetes), and these names become label values.
 LABEL_VALUE_PATTERN = r"^[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$"
 DNS_LABEL_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
-QUALIFIED_NAME_PATTERN = (
-    r"^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$"
-)
 REASON_PATTERN = r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$"
 TIME_LENGTH_MAX = 40
 
@@ -99,17 +103,17 @@ class NodeTaint(WireModel):
     """A taint that every node of the pool carries for ever."""
 
     key: str = Field(
-        max_length=253,
-        pattern=QUALIFIED_NAME_PATTERN,
+        max_length=KEY_LENGTH_MAX,
+        min_length=1,
         description="Name of the taint, for example example.org/confidential.",
-        json_schema_extra=Rule.all_of(
-            (
-                "!self.startsWith('rempart.eu/')",
-                "taints that start with rempart.eu/ are set by Rempart itself",
-            )
-        ),
+        json_schema_extra=Rule.all_of(*TAINT_KEY_RULES),
     )
-    value: str = Field(default="", max_length=63, description="Value of the taint; may be empty.")
+    value: str = Field(
+        default="",
+        max_length=63,
+        description="Value of the taint; may be empty.",
+        json_schema_extra=Rule.all_of(*TAINT_VALUE_RULES),
+    )
     effect: TaintEffect = Field(description="NoSchedule, PreferNoSchedule or NoExecute.")
 
 
@@ -145,12 +149,7 @@ NodeLabels = Annotated[
     Field(
         max_length=32,
         description="Labels that every node of the pool carries, besides those that Rempart sets.",
-        json_schema_extra=Rule.all_of(
-            (
-                "self.all(key, !key.startsWith('rempart.eu/'))",
-                "labels that start with rempart.eu/ are set by Rempart itself",
-            )
-        ),
+        json_schema_extra=Rule.all_of(*LABEL_RULES),
     ),
 ]
 

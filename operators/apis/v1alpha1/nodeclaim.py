@@ -84,6 +84,9 @@ class AcceptanceCheck(WireModel):
 class AcceptanceRecord(WireModel):
     """What the acceptance run on this machine found."""
 
+    node_uid: str = Field(
+        default="", alias="nodeUID", max_length=64, description="uid of the Node that was checked."
+    )
     passed_at: Time | None = Field(default=None, description="When the run passed; absent if it failed.")
     checks: list[AcceptanceCheck] = Field(
         default_factory=list,

@@ -28,6 +28,37 @@ POOL_NAME_LENGTH_MAX = 50
 POOL_REPLICAS_MAX = 2000
 
 
+class Rollout(WireModel):
+    """How a changed shape of the nodes reaches those that run."""
+
+    max_unavailable: int = Field(
+        default=1,
+        ge=0,
+        le=POOL_REPLICAS_MAX,
+        description="Nodes replaced at a time when cpuMilli, memoryMiB, nodeLabels or nodeTaints change; 0"
+        " replaces none and only counts the outdated ones. There is no surge: a machine more would draw"
+        " power that the site has not granted.",
+    )
+
+
+class Repair(WireModel):
+    """When a node that fell silent is replaced."""
+
+    not_ready_seconds: int = Field(
+        default=900,
+        ge=0,
+        le=86_400,
+        description="A node that is NotReady for this long is replaced; 0 replaces none. Below 60 counts as 60.",
+    )
+    max_unhealthy_percent: int = Field(
+        default=20,
+        ge=0,
+        le=100,
+        description="When more of the pool's nodes than this are lost or failed their checks, rounded up, none"
+        " is replaced: many at once are a fault of network, power or image, not of machines.",
+    )
+
+
 class GPUNodePoolSpec(WireModel):
     """What the operator of the datacenter wants."""
 
@@ -67,6 +98,20 @@ class GPUNodePoolSpec(WireModel):
         description="Taints that every node of the pool carries, besides those that Rempart sets.",
         json_schema_extra=list_map("key", "effect"),
     )
+    # The three below have no default here: a writer of the spec that does not know them must not own them.
+    drain_timeout_seconds: int | None = Field(
+        default=None,
+        ge=0,
+        le=86_400,
+        description="How long disruption budgets may hold up a drain before pods are deleted all the same;"
+        " 600 when absent.",
+    )
+    rollout: Rollout | None = Field(
+        default=None, description="How a changed shape reaches running nodes; one at a time when absent."
+    )
+    repair: Repair | None = Field(
+        default=None, description="When a lost node is replaced; after 900 s, at most 20 % lost, when absent."
+    )
     paused: bool = Field(
         default=False, description="True stops creating and deleting machines; running ones stay as they are."
     )
@@ -98,6 +143,9 @@ class GPUNodePoolStatus(WireModel):
     ready_replicas: int = Field(
         default=0, ge=0, le=100_000, description="Number of claims whose node is usable."
     )
+    updated_replicas: int = Field(
+        default=0, ge=0, le=100_000, description="Number of claims that are as the spec says now."
+    )
     selector: str = Field(default="", max_length=512, description="Label selector of the pool's nodes.")
     phases: dict[str, Annotated[int, Field(ge=0, le=100_000)]] = Field(
         default_factory=dict,
@@ -108,7 +156,7 @@ class GPUNodePoolStatus(WireModel):
     conditions: list[Condition] = Field(
         default_factory=list,
         max_length=16,
-        description="Ready, CapacitySatisfied, Degraded.",
+        description="Ready, CapacitySatisfied, UpToDate, Degraded.",
         json_schema_extra=list_map("type"),
     )
 
@@ -128,6 +176,7 @@ class GPUNodePool(CustomResource):
             PrinterColumn("Nodes", "integer", ".status.replicas", "Node claims that exist."),
             PrinterColumn("Usable", "integer", ".status.readyReplicas", "Nodes that take work."),
             condition_column("Ready", "Ready"),
+            PrinterColumn("Updated", "integer", ".status.updatedReplicas", "Nodes of the present shape.", 1),
             PrinterColumn("Simulated", "boolean", ".status.simulated", "Whether the machines are simulated."),
             PrinterColumn("Cell", "string", ".spec.cell", "Cell of the machines.", 1),
             PrinterColumn("Provider", "string", ".spec.provider.kind", "Who makes the machines.", 1),

@@ -1,11 +1,13 @@
 """What the CRDs refuse, with the sentence that a person reads. Against a real API server."""
 
 import copy
+import random
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
+from operators.apis.v1alpha1.node_names import label_error, taint_error
 from operators.lib.access import load_access
 from operators.lib.client import KubernetesClient
 from operators.lib.errors import Invalid
@@ -13,6 +15,7 @@ from operators.lib.objects import (
     GPU_NODE_POOLS,
     INFERENCE_DEPLOYMENTS,
     NODE_CLAIMS,
+    NODES,
     Obj,
     ObjectKey,
     Resource,
@@ -73,7 +76,7 @@ REFUSED_AT_CREATION = [
     (
         GPU_NODE_POOLS,
         {"nodeTaints": [{"key": "rempart.eu/unvalidated", "effect": "NoSchedule"}]},
-        "taints that start with rempart.eu/ are set by Rempart itself",
+        "taints that start with rempart.eu/ or a subdomain of it are set by Rempart itself",
     ),
     (GPU_NODE_POOLS, {"replicas": 2001}, "should be less than or equal to 2000"),
     (GPU_NODE_POOLS, {"provider": {"kind": "aws"}}, "Unsupported value"),
@@ -164,3 +167,56 @@ async def test_what_may_change_changes(admin: KubernetesClient) -> None:
         assert found["spec"]["drainSeconds"] == 30, "defaults are written out"
     finally:
         await admin.delete(INFERENCE_DEPLOYMENTS, key)
+
+
+NAMES = [
+    "a", "example.org/rack", "example.org/Rack_1.x", "x/y", "a.b-c.d/e", "k8s.io.example.org/a", "nvidia.com/gpu",
+    "myk8s.io/a", "x.kubernetes.io.org/a", "a" * 63, "e" * 253 + "/a", "1/2",
+    # Refused for their form.
+    "", "bad key!", "a/b/c", "/a", "a/", "-a", "a-", "a..b/c", "A.org/x", ".a/b", "a./b", "é", "a" * 64, "a_b/c",
+    "e" * 254 + "/a", "a b", "a\nb", "example.org/", "example.org/-",
+    # Refused because somebody else owns them.
+    "rempart.eu/x", "sub.rempart.eu/x", "kubernetes.io/hostname", "topology.kubernetes.io/zone",
+    "node.kubernetes.io/instance-type", "node-role.kubernetes.io/gpu", "node-restriction.kubernetes.io/x",
+    "beta.kubernetes.io/os", "failure-domain.beta.kubernetes.io/zone", "k8s.io/x", "app.k8s.io/x",
+]  # fmt: skip
+VALUES = ["", "v", "1", "A_b.c-d", "v" * 63, "also bad!", "-v", "v-", "v" * 64, "a/b", "é", "a b", ".", "_"]
+
+
+def candidates() -> list[tuple[str, str]]:
+    chosen = random.Random(20261127)
+    alphabet = "aZ09-_./ !"
+    drawn = ["".join(chosen.choices(alphabet, k=chosen.randint(1, 9))) for _ in range(40)]
+    return [*((name, "v") for name in [*NAMES, *drawn]), *(("a", value) for value in [*VALUES, *drawn])]
+
+
+@pytest.mark.case("F14")
+@pytest.mark.case("F29")
+@pytest.mark.parametrize("what", ["label", "taint"])
+async def test_what_a_pool_may_give_its_nodes_is_what_kubernetes_takes_and_nobody_owns(
+    admin: KubernetesClient, what: str
+) -> None:
+    """Three judges over one table: the function that REST asks, the CRD, and a Node of the API server."""
+    for key, value in candidates():
+        taint = {"key": key, "value": value, "effect": "NoSchedule"}
+        spec: Obj = {"nodeLabels": {key: value}} if what == "label" else {"nodeTaints": [taint]}
+        sentence = label_error(key, value) if what == "label" else taint_error(key, value)
+        pool = changed(ALLOWED[GPU_NODE_POOLS], spec, "names")
+        refusal = ""
+        try:
+            await admin.create(GPU_NODE_POOLS, pool, manager="test")
+        except Invalid as refused:
+            refusal = refused.message
+        assert bool(refusal) == bool(sentence), (key, value, refusal, sentence)
+        if refusal:
+            # Where the length alone decides, the schema says it in its own words.
+            assert any(text in refusal for text in (sentence, "Too long", "at least 1")), refusal
+            continue
+        await admin.delete(GPU_NODE_POOLS, key_of(pool))
+        node: Obj = {"metadata": {"name": "names-probe"}}
+        if what == "label":
+            node["metadata"]["labels"] = {key: value}
+        else:
+            node["spec"] = {"taints": [taint]}
+        await admin.create(NODES, node, manager="test")
+        await admin.delete(NODES, key_of(node))

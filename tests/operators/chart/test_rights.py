@@ -83,10 +83,13 @@ def test_the_local_stack_gives_the_control_plane_the_charts_rights(helm: Helm) -
     assert rules_of(local_objects("rempart-controlplane")) == rules_of(rendered)
 
 
-def test_a_lease_is_the_only_thing_beyond_its_own_kinds_nodes_and_pods(helm: Helm) -> None:
+def test_beyond_its_own_kinds_nodes_pods_and_what_concerns_their_drain_there_is_only_a_lease(
+    helm: Helm,
+) -> None:
     rendered = helm.objects("operators", REQUIRED["operators"])
-    assert {group for group, *_ in rules_of(rendered)} == {"rempart.eu", ""}
+    assert {group for group, *_ in rules_of(rendered)} == {"rempart.eu", "", "policy"}
     assert {resource for group, resource, *_ in rules_of(rendered) if not group} == {
+        "events",
         "nodes",
         "pods",
         "pods/eviction",

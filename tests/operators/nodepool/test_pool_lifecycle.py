@@ -3,15 +3,10 @@
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from operators.lib.access import load_access
-from operators.lib.client import KubernetesClient
 from operators.lib.objects import GPU_NODE_POOLS, NODE_CLAIMS, NODES, PODS, ObjectKey, Resource
 from tests.fixtures.kubernetes import KubernetesApi
 from tests.operators.harness import (
@@ -32,21 +27,6 @@ from tests.operators.harness import (
 SYSTEM = "rempart-system"
 
 
-@pytest.fixture
-async def operator(kubernetes_api: KubernetesApi, tmp_path: Path) -> AsyncIterator[Running]:
-    """The node-pool operator with the operators' own identity: what RBAC forbids, fails here."""
-    settings = settings_for(kubernetes_api.kubeconfigs["rempart-operators"], tmp_path)
-    async with running(settings) as started:
-        yield started
-
-
-@pytest.fixture
-async def admin(kubernetes_api: KubernetesApi, tmp_path: Path) -> AsyncIterator[Any]:
-    """A client of the cluster's administrator, for what the control plane and people do."""
-    async with KubernetesClient(load_access(str(kubernetes_api.kubeconfig))) as client:
-        yield client
-
-
 async def test_a_pool_of_four_simulated_nodes_reaches_ready_and_leaves_nothing(
     operator: Running, admin: Any
 ) -> None:
@@ -55,7 +35,7 @@ async def test_a_pool_of_four_simulated_nodes_reaches_ready_and_leaves_nothing(
     assert ready["status"]["simulated"] is True
     assert ready["status"]["phases"] == {"Ready": 4}
     assert {c["type"]: c["status"] for c in ready["status"]["conditions"]} == {
-        "CapacitySatisfied": "True", "Degraded": "False", "Ready": "True",
+        "CapacitySatisfied": "True", "UpToDate": "True", "Degraded": "False", "Ready": "True",
     }  # fmt: skip
     claims, nodes = await claims_of(admin, pool), await nodes_of(admin, pool)
     assert set(claims) == set(nodes) == {"four-0", "four-1", "four-2", "four-3"}

@@ -14,7 +14,7 @@ from operators.lib.errors import AlreadyExists, Conflict, Gone, Invalid, NotFoun
 from operators.lib.lease import LEASE_DURATION_S, may_take, taken_spec
 from operators.lib.objects import INFERENCE_DEPLOYMENTS, NODES, PODS, ObjectKey
 from operators.lib.patch_rules import is_part_of, merge_patch
-from operators.lib.phases import ForbiddenTransition, PhaseTable
+from operators.lib.phases import PhaseLimits
 from operators.lib.settings import InvalidSettings, read_settings
 
 JSON = st.recursive(
@@ -84,15 +84,27 @@ class Step(StrEnum):
     TWO = "Two"
 
 
-def test_a_step_outside_the_table_is_a_defect() -> None:
-    table = PhaseTable({Step.ONE: frozenset({Step.TWO}), Step.TWO: frozenset()}, {Step.ONE: 10.0})
-    assert table.check(Step.ONE, Step.TWO) is Step.TWO
-    assert table.check(Step.TWO, Step.TWO) is Step.TWO
-    with pytest.raises(ForbiddenTransition):
-        table.check(Step.TWO, Step.ONE)
+def test_a_phase_runs_out_of_time_and_an_unknown_beginning_is_now() -> None:
+    limits = PhaseLimits({Step.ONE: 10.0})
     start = datetime(2026, 1, 1, tzinfo=UTC)
-    assert table.remaining_s(Step.ONE, start, start + timedelta(seconds=4)) == 6.0
-    assert table.remaining_s(Step.TWO, start, start) is None
+    assert limits.remaining_s(Step.ONE, start, start + timedelta(seconds=4)) == 6.0
+    assert limits.remaining_s(Step.TWO, start, start) is None
+    assert limits.remaining_s(Step.ONE, None, start) == 10.0
+    assert limits.remaining_s(Step.ONE, start + timedelta(days=9), start) == 10.0
+
+
+@given(st.floats(0.5, 50), st.integers(1, 20), st.lists(st.floats(0, 3), max_size=60))
+def test_a_bucket_never_grants_more_than_its_rate_and_burst(
+    rate: float, burst: int, steps: list[float]
+) -> None:
+    bucket, now, granted = TokenBucket(rate, burst), 0.0, 0
+    for step in steps:
+        now += step
+        wait_s = bucket.try_take(now)
+        granted += wait_s == 0
+        assert wait_s >= 0
+        assert bucket.is_empty or wait_s == 0
+    assert granted <= burst + rate * now + 1e-6
 
 
 def test_times_read_back() -> None:

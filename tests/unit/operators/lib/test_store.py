@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -59,6 +60,40 @@ def test_a_list_drops_what_is_gone_and_keeps_what_was_written_later() -> None:
     store.replace([node("stays", 2), node("new", 3)], 10)
     assert {key.name for key in store.keys()} == {"stays", "new", "later"}  # noqa: SIM118
     assert store.is_synced
+
+
+@pytest.mark.case("F12")
+@given(
+    st.dictionaries(st.sampled_from("abcd"), st.integers(1, 60)),
+    st.dictionaries(st.sampled_from("abcd"), st.integers(1, 30)),
+    st.sets(st.sampled_from("abcd")),
+    st.booleans(),
+)
+def test_a_list_of_the_present_is_believed_over_another_history(
+    cached: dict[str, int], listed: dict[str, int], deleted: set[str], is_rewound: bool
+) -> None:
+    """Whatever the cache saw before etcd was restored: what the list must have seen is as the list says."""
+    store, revision = new_store(), 30
+    for name, at in cached.items():
+        store.upsert(node(name, at, color="blue"))
+    for name in sorted(deleted & set(cached)):
+        store.remove(node(name, cached[name]))
+    store.replace([node(name, at) for name, at in listed.items()], revision, is_rewound=is_rewound)
+    later = {name for name, at in cached.items() if at > revision and not is_rewound}
+    for name in {*cached, *listed} - later:
+        found = store.find(name)
+        if name in listed:
+            assert found is not None
+            assert found["metadata"]["resourceVersion"] == str(listed[name]) or (
+                # The same revision of the same object is the same object.
+                cached.get(name) == listed[name]
+            )
+        else:
+            assert found is None
+    for name in later - deleted:
+        assert store.find(name) is not None, "written after the list"
+    scanned = {obj["metadata"]["name"] for obj in store if color_of(obj) == ("blue",)}
+    assert {obj["metadata"]["name"] for obj in store.by_index("color", "blue")} == scanned
 
 
 @given(

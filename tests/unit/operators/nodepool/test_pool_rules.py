@@ -1,16 +1,29 @@
 """Which claims a pool creates and deletes."""
 
+from dataclasses import replace
+from typing import Any
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from operators.apis.v1alpha1 import GPUNodePoolSpec
 from operators.apis.v1alpha1 import NodeClaimPhase as Phase
 from operators.nodepool.domain import Reason
 from operators.nodepool.pool_rules import (
     CLAIMS_IN_FLIGHT_MAX,
+    FIXED_FIELDS,
+    REFUSED,
+    ROLLED_FIELDS,
+    ClaimPlan,
     ClaimSummary,
     PoolFacts,
+    claim_template,
     decide_claims,
+    is_outdated,
+    next_look_s,
     pool_status,
+    why_outside,
 )
 
 
@@ -18,15 +31,30 @@ def pool(replicas: int, *, is_paused: bool = False, is_deleting: bool = False) -
     return PoolFacts("p", 1, replicas, is_paused, is_deleting, True)
 
 
-def claim(ordinal: int, *, usable: bool = True, deleting: bool = False, reason: str = "") -> ClaimSummary:
-    phase = Phase.READY if usable else Phase.LAUNCHING
-    return ClaimSummary(f"p-{ordinal}", ordinal, phase, usable, deleting, reason)
+def claim(
+    ordinal: int,
+    *,
+    usable: bool = True,
+    deleting: bool = False,
+    reason: str = "",
+    message: str = "",
+    outdated: bool = False,
+    lost_s: float | None = None,
+) -> ClaimSummary:
+    phase = Phase.READY if usable or lost_s is not None else Phase.LAUNCHING
+    is_usable = usable and lost_s is None
+    return ClaimSummary(
+        f"p-{ordinal}", ordinal, phase, is_usable, deleting, reason, message, outdated, lost_s
+    )
 
 
 CLAIMS = st.lists(
     st.builds(
-        lambda ordinal, usable, deleting: claim(ordinal, usable=usable, deleting=deleting),
-        st.integers(0, 12), st.booleans(), st.booleans(),
+        lambda ordinal, usable, deleting, outdated, lost_s: claim(
+            ordinal, usable=usable, deleting=deleting, outdated=outdated, lost_s=lost_s
+        ),
+        st.integers(0, 12), st.booleans(), st.booleans(), st.booleans(),
+        st.sampled_from([None, None, 10.0, 1e6]),
     ),
     max_size=10, unique_by=lambda summary: summary.ordinal,
 )  # fmt: skip
@@ -45,13 +73,16 @@ def test_a_plan_never_exceeds_the_wanted_machines_nor_reuses_a_name(
         assert len(claims) + len(plan.create) <= replicas
     live = {summary.name for summary in claims if not summary.is_deleting}
     assert set(plan.delete) <= live
-    assert len(live) - len(plan.delete) >= min(replicas, len(live))
+    if not plan.why:
+        assert len(live) - len(plan.delete) >= min(replicas, len(live))
+    else:
+        assert len(live) == replicas
 
 
 @given(st.integers(0, 10), CLAIMS)
 def test_carrying_plans_out_converges_and_then_rests(replicas: int, claims: list[ClaimSummary]) -> None:
     current = list(claims)
-    for _ in range(20):
+    for _ in range(40):
         plan = decide_claims(pool(replicas), current)
         kept = [summary for summary in current if not summary.is_deleting and summary.name not in plan.delete]
         # Deleted claims go, created ones become usable.
@@ -117,7 +148,144 @@ def test_a_pool_is_ready_when_every_wanted_node_takes_work() -> None:
 
 
 def test_a_failed_claim_degrades_its_pool_by_name() -> None:
-    failed = ClaimSummary("p-0", 0, Phase.FAILED, False, False, Reason.ACCEPTANCE_FAILED)
+    failed = ClaimSummary(
+        "p-0", 0, Phase.FAILED, False, False, Reason.ACCEPTANCE_FAILED, "memory: 3 bits flipped"
+    )
     conditions = pool_status(pool(1), [failed], {}, "t")["conditions"]
     degraded = next(condition for condition in conditions if condition["type"] == "Degraded")
-    assert (degraded["status"], degraded["message"]) == ("True", "failed: p-0")
+    assert (degraded["status"], degraded["message"]) == ("True", "p-0: memory: 3 bits flipped")
+
+
+def condition(facts: PoolFacts, claims: list[ClaimSummary], kind: str) -> dict[str, Any]:
+    conditions = pool_status(facts, claims, {}, "t")["conditions"]
+    found: dict[str, Any] = next(each for each in conditions if each["type"] == kind)
+    return found
+
+
+@pytest.mark.case("F14")
+@pytest.mark.parametrize("reason", sorted(REFUSED))
+def test_a_refused_launch_is_said_by_the_pool_in_the_servers_words(reason: Reason) -> None:
+    sentence = "metadata.labels: Invalid value: bad key!"
+    claims = [claim(0), claim(1, usable=False, reason=reason, message=sentence)]
+    for kind, status in (("CapacitySatisfied", "False"), ("Degraded", "True")):
+        found = condition(pool(2), claims, kind)
+        assert (found["status"], sentence in found["message"], "p-1" in found["message"]) == (
+            status,
+            True,
+            True,
+        )
+
+
+@pytest.mark.case("F13")
+@given(st.integers(0, 10), CLAIMS, st.integers(0, 3))
+def test_a_roll_out_never_takes_more_out_of_work_than_its_budget(
+    replicas: int, claims: list[ClaimSummary], budget: int
+) -> None:
+    facts = replace(pool(replicas), max_unavailable=budget, not_ready_s=0.0)
+    plan = decide_claims(facts, claims)
+    if plan.why != "outdated":
+        return
+    out_of_work = sum(1 for each in claims if each.is_deleting)
+    coming = sum(1 for each in claims if not (each.is_deleting or each.is_usable or each.is_outdated))
+    assert len(plan.delete) + out_of_work + coming <= budget
+    assert all(each.is_outdated for each in claims if each.name in plan.delete)
+
+
+@pytest.mark.case("F13")
+@given(st.integers(1, 8), st.integers(1, 3), st.data())
+def test_a_roll_out_ends_and_says_so(replicas: int, budget: int, data: st.DataObject) -> None:
+    facts = replace(pool(replicas), max_unavailable=budget)
+    current = [claim(ordinal, outdated=data.draw(st.booleans())) for ordinal in range(replicas)]
+    for _ in range(4 * replicas + 4):
+        plan = decide_claims(facts, current)
+        assert sum(1 for each in current if not each.is_usable) + len(plan.delete) <= budget
+        kept = [
+            replace(each, is_deleting=each.name in plan.delete, is_usable=True)
+            for each in current
+            if not each.is_deleting
+        ]
+        current = kept + [claim(ordinal, usable=False) for ordinal in plan.create]
+    status = pool_status(facts, current, {}, "t")
+    assert status["updatedReplicas"] == replicas == status["replicas"]
+    assert condition(facts, current, "UpToDate")["status"] == "True"
+
+
+@pytest.mark.case("F13")
+def test_the_status_counts_the_outdated_and_says_what_a_roll_out_waits_for() -> None:
+    claims = [claim(0, outdated=True), claim(1), claim(2)]
+    assert pool_status(pool(3), claims, {}, "t")["updatedReplicas"] == 2
+    assert condition(pool(3), claims, "UpToDate")["reason"] == "RollingOut"
+    assert "p-0" in condition(pool(3), claims, "UpToDate")["message"]
+    broken = [*claims[:2], claim(2, usable=False, reason=Reason.LAUNCH_REFUSED, message="no")]
+    assert decide_claims(pool(3), broken).delete == ()
+    assert condition(pool(3), broken, "UpToDate")["reason"] == "RolloutHeld"
+    assert condition(replace(pool(3), max_unavailable=0), claims, "UpToDate")["reason"] == "RolloutHeld"
+    assert decide_claims(replace(pool(3), max_unavailable=0), claims).delete == ()
+    assert condition(pool(3, is_paused=True), claims, "UpToDate")["reason"] == "Paused"
+
+
+SPEC = {
+    "datacenter": "essonne-1", "cell": "a", "provider": {"kind": "kwok"}, "instanceType": "t",
+    "accelerator": {"sku": "b300", "count": 8}, "cpuMilli": 1000, "memoryMiB": 64, "replicas": 1,
+    "nodeLabels": {"a": "1"},
+    "nodeTaints": [{"key": "x", "effect": "NoSchedule", "value": ""}, {"key": "y", "effect": "NoExecute"}],
+}  # fmt: skip
+
+
+SAME_TAINTS = [{"key": "y", "effect": "NoExecute", "value": ""}, {"key": "x", "effect": "NoSchedule"}]
+
+
+@pytest.mark.case("F13")
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"memoryMiB": 128}, True),
+        ({"cpuMilli": 2000}, True),
+        ({"nodeLabels": {"a": "2"}}, True),
+        ({"nodeLabels": {}}, True),
+        ({"nodeTaints": []}, True),
+        ({"nodeTaints": [{"key": "x", "effect": "NoSchedule", "value": "v"}]}, True),
+        # The same things said otherwise are no change.
+        ({"nodeTaints": SAME_TAINTS}, False),
+        ({"replicas": 9}, False),
+        ({"paused": True}, False),
+        ({"drainTimeoutSeconds": 5}, False),
+        ({"rollout": {"maxUnavailable": 2}}, False),
+        ({"repair": {"notReadySeconds": 0}}, False),
+    ],
+)  # fmt: skip
+def test_each_mutable_field_of_the_spec_either_outdates_its_nodes_or_needs_none_of_them(
+    change: dict[str, Any], expected: bool
+) -> None:
+    assert is_outdated(claim_template(SPEC), {**SPEC, **change}) is expected
+    fields = set(GPUNodePoolSpec.model_json_schema(by_alias=True)["properties"])
+    unrolled = {"replicas", "paused", "drainTimeoutSeconds", "rollout", "repair"}
+    assert fields == {*FIXED_FIELDS, *ROLLED_FIELDS, *unrolled}
+
+
+@pytest.mark.case("F23")
+def test_a_claim_that_no_pool_would_make_is_no_part_of_one() -> None:
+    mine = {"metadata": {"name": "p-0"}, "spec": {"poolRef": "p", "ordinal": 0, **claim_template(SPEC)}}
+    assert why_outside(mine, {"spec": SPEC}) == ""
+    assert "no pool is named p" in why_outside(mine, None)
+    for field in FIXED_FIELDS:
+        assert field in why_outside(mine, {"spec": {**SPEC, field: "other"}})
+
+
+@pytest.mark.case("F17")
+def test_a_lost_node_is_replaced_within_the_budget_and_never_many_at_once() -> None:
+    facts = pool(10)
+    one = [claim(0, lost_s=901.0), *(claim(number) for number in range(1, 10))]
+    assert decide_claims(facts, one) == ClaimPlan(delete=("p-0",), why="unhealthy")
+    assert decide_claims(facts, [claim(0, lost_s=899.0), *one[1:]]).delete == ()
+    assert next_look_s(facts, [claim(0, lost_s=899.0), *one[1:]]) == 1.0
+    two = [claim(0, lost_s=1e4), claim(1, lost_s=1e4), *one[2:]]
+    assert decide_claims(facts, two).delete == ("p-0",), "one at a time"
+    going = [claim(0, deleting=True), *two[1:]]
+    assert decide_claims(facts, going).delete == (), "the next one waits for the first"
+    # More than a fifth at once: a switch or a feed, not machines.
+    three = [*(claim(number, lost_s=1e4) for number in range(3)), *one[3:]]
+    assert decide_claims(facts, three).delete == ()
+    assert condition(facts, three, "Degraded")["reason"] == "RepairHeld"
+    assert decide_claims(replace(facts, not_ready_s=0.0), one).delete == (), "0 turns it off"
+    assert decide_claims(replace(pool(1), max_unavailable=0), [claim(0, lost_s=1e4)]).delete == ("p-0",)
