@@ -11,7 +11,7 @@ import signal
 
 import uvloop
 
-from controlplane.gateway.domain import GatewayConfig
+from controlplane.gateway.domain import GatewayConfig, Limits
 from controlplane.gateway.process import GatewayProcess
 from controlplane.plumbing.logging import configure
 from controlplane.plumbing.settings import Settings, load_settings
@@ -19,6 +19,7 @@ from controlplane.plumbing.settings import Settings, load_settings
 
 def build_config(settings: Settings) -> GatewayConfig:
     """Take from the settings what the gateway needs."""
+    own = (settings.gateway_domain, "localhost", *settings.gateway_names.split(","))
     return GatewayConfig(
         name=settings.gateway_name,
         host=settings.gateway_host,
@@ -31,6 +32,22 @@ def build_config(settings: Settings) -> GatewayConfig:
         ingest_url=settings.ingest_url,
         ingest_key=settings.ingest_key.get_secret_value(),
         ingest_key_file=settings.ingest_key_file,
+        names=tuple(dict.fromkeys(name.strip().lower().rstrip(".") for name in own if name.strip())),
+        workers=settings.gateway_workers,
+        connections_max=settings.gateway_connections,
+        trusted_hops=settings.gateway_trusted_hops,
+        envoy_memory_bytes=settings.envoy_memory_bytes,
+        limits=build_limits(settings),
+    )
+
+
+def build_limits(settings: Settings) -> Limits:
+    """Take the rates from the settings; twice a second's calls may come at once."""
+    return Limits(
+        key_calls_per_second=settings.gateway_key_calls_per_second,
+        key_calls_burst=2 * settings.gateway_key_calls_per_second,
+        tenant_calls_per_second=settings.gateway_tenant_calls_per_second,
+        tenant_calls_burst=2 * settings.gateway_tenant_calls_per_second,
     )
 
 

@@ -114,6 +114,28 @@ class EndpointSet:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """What one caller may take of what all share. Units: calls, bytes, seconds; `*_burst` calls may come at once.
+
+    Envoy's workers share no memory: rates and counts at once are each worker's, held calls are the process's.
+    """
+
+    key_calls_per_second: int = 200
+    key_calls_burst: int = 400
+    tenant_calls_per_second: int = 400
+    tenant_calls_burst: int = 800
+    # Calls from one network address without a key that is known to be good.
+    address_refusals_per_second: int = 20
+    address_refusals_burst: int = 100
+    tenant_calls_at_once: int = 1000
+    tenant_bytes_at_once: int = 32 * 1024 * 1024
+    held_calls: int = 2000
+    held_bytes: int = 128 * 1024 * 1024
+    tenant_held_calls: int = 500
+    tenant_held_bytes: int = 32 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
 class GatewayConfig:
     """What one gateway process is told. `internal_token` lets Envoy, and nobody else, use the inner doors."""
 
@@ -130,6 +152,15 @@ class GatewayConfig:
     ingest_url: str = ""
     ingest_key: str = field(repr=False, default="")
     ingest_key_file: Path | None = None
+    # The gateway's own names, lower case: only these and addresses are routed by model, any other name is a service's.
+    names: tuple[str, ...] = ("localhost",)
+    workers: int = 2
+    connections_max: int = 10_000
+    # Proxies in front of Envoy whose x-forwarded-for is believed.
+    trusted_hops: int = 0
+    # What Envoy may take before it gives back, resets the largest and at last refuses.
+    envoy_memory_bytes: int = 768 * 1024 * 1024
+    limits: Limits = Limits()
 
     @property
     def gateway_dir(self) -> Path:
@@ -142,6 +173,11 @@ class GatewayConfig:
     @property
     def xds_dir(self) -> Path:
         return self.envoy_dir / "xds"
+
+    @property
+    def pressure_file(self) -> Path:
+        """The share of Envoy's connections that is open, from 0 to 1, as text."""
+        return self.envoy_dir / "pressure" / "connections"
 
     @property
     def access_log(self) -> Path:

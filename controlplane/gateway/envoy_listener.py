@@ -6,6 +6,7 @@ Source: Envoy 1.40 API (listener, http_connection_manager, lua, buffer).
 from __future__ import annotations
 
 import json
+import re
 from importlib import resources
 from typing import Any
 
@@ -31,6 +32,15 @@ SLICE_BYTES = 64 * 1024
 KEY_TABLE_MAX = 4096
 """Keys a worker remembers, twice (two generations): about 2 MB."""
 
+LIMIT_TABLE_MAX = 8192
+"""Callers, tenants and addresses a worker keeps limits for, twice as the keys: some 3 MB each."""
+
+COLLECT_PAUSE_MS = 200
+"""Between two collections of what ended calls left behind: one takes some milliseconds of a worker."""
+
+AUTHORIZE_FILES = ("request_ids.lua", "refusals.lua", "limits.lua", "keys.lua", "authorize.lua")
+ROUTE_FILES = ("json.lua", "events.lua", "route.lua")
+
 HEADER_KIB_MAX = 32
 STREAM_SECONDS_MAX = 3600
 """The longest answer: an hour, as long as a drain may be asked to wait."""
@@ -39,7 +49,10 @@ REQUEST_SECONDS_MAX = 60
 """How long a client may take to send its request: slow senders hold buffers."""
 
 IDLE_SECONDS_MAX = 300
-CONNECTIONS_MAX = 10_000
+CONNECTION_IDLE_SECONDS_MAX = 60
+"""A connection without a call; with many connections open it is less (envoy_bootstrap)."""
+
+NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,62})(\.[a-z0-9]([a-z0-9-]{0,62})){0,8}")
 
 _TYPE = "type.googleapis.com/envoy.extensions"
 
@@ -51,6 +64,8 @@ def build_listener(config: GatewayConfig) -> Json:
         "name": "tenants",
         "address": {"socket_address": {"address": config.host, "port_value": config.port}},
         "per_connection_buffer_limit_bytes": BUFFER_BYTES_MAX,
+        # Each worker the same number of connections: a caller with many does not fill the one that others are on.
+        "connection_balance_config": {"exact_balance": {}},
         "filter_chains": [
             {
                 "filters": [
@@ -72,6 +87,7 @@ def _manager(config: GatewayConfig) -> Json:
         "rds": {"route_config_name": "tenants", "config_source": watched_source(config, "rds")},
         # No address counts as inside: a client's own x-request-id and x-envoy-* headers are never believed.
         "use_remote_address": True,
+        "xff_num_trusted_hops": config.trusted_hops,
         "internal_address_config": {
             "unix_sockets": False,
             "cidr_ranges": [{"address_prefix": "255.255.255.255", "prefix_len": 32}],
@@ -89,9 +105,10 @@ def _manager(config: GatewayConfig) -> Json:
         "merge_slashes": True,
         "path_with_escaped_slashes_action": "REJECT_REQUEST",
         "strip_any_host_port": True,
+        "strip_trailing_host_dot": True,
         "max_request_headers_kb": HEADER_KIB_MAX,
         "common_http_protocol_options": {
-            "idle_timeout": f"{IDLE_SECONDS_MAX}s",
+            "idle_timeout": f"{CONNECTION_IDLE_SECONDS_MAX}s",
             "max_headers_count": 100,
             "headers_with_underscores_action": "REJECT_REQUEST",
             "max_stream_duration": f"{STREAM_SECONDS_MAX}s",
@@ -130,9 +147,9 @@ def _filters(config: GatewayConfig) -> list[Json]:
             "body_size_limit.v3.BodySizeLimit",
             {"max_request_bytes": BODY_BYTES_MAX},
         ),
-        _lua("rempart.authorize", config, "authorize.lua"),
+        _lua("rempart.authorize", config, *AUTHORIZE_FILES),
         _filter("envoy.filters.http.buffer", "buffer.v3.Buffer", {"max_request_bytes": BODY_BYTES_MAX}),
-        _lua("rempart.route", config, "json.lua", "events.lua", "route.lua"),
+        _lua("rempart.route", config, *ROUTE_FILES),
         _filter("envoy.filters.http.router", "router.v3.Router", {"suppress_envoy_headers": True}),
     ]
 
@@ -145,14 +162,32 @@ def _lua(name: str, config: GatewayConfig, *files: str) -> Json:
     """Join the files of one script: Envoy gives a script one text, and no way to load another."""
     folder = resources.files("controlplane.gateway").joinpath("lua")
     source = "\n".join(folder.joinpath(file).read_text(encoding="utf-8") for file in files)
-    constants = (
-        f"local INTERNAL_TOKEN = {json.dumps(config.internal_token)}\n"
-        f"local BODY_BYTES_MAX = {BODY_BYTES_MAX}\n"
-        f"local EVENT_BYTES_MAX = {EVENT_BYTES_MAX}\n"
-        f"local SLICE_BYTES = {SLICE_BYTES}\n"
-        f"local KEY_TABLE_MAX = {KEY_TABLE_MAX}\n"
-    )
+    constants = "".join(f"local {key} = {value}\n" for key, value in _constants(config).items())
     return _filter(name, "lua.v3.Lua", {"default_source_code": {"inline_string": constants + source}})
+
+
+def _constants(config: GatewayConfig) -> dict[str, str | int]:
+    """Name what the scripts are told, each value as Lua writes it."""
+    limits = config.limits
+    own = ", ".join(f'["{name}"] = true' for name in config.names if NAME.fullmatch(name))
+    return {
+        "INTERNAL_TOKEN": json.dumps(config.internal_token),
+        "OWN_NAMES": f"{{{own}}}",
+        "BODY_BYTES_MAX": BODY_BYTES_MAX,
+        "EVENT_BYTES_MAX": EVENT_BYTES_MAX,
+        "SLICE_BYTES": SLICE_BYTES,
+        "KEY_TABLE_MAX": KEY_TABLE_MAX,
+        "LIMIT_TABLE_MAX": LIMIT_TABLE_MAX,
+        "KEY_RATE": limits.key_calls_per_second,
+        "KEY_BURST": limits.key_calls_burst,
+        "TENANT_RATE": limits.tenant_calls_per_second,
+        "TENANT_BURST": limits.tenant_calls_burst,
+        "ADDRESS_RATE": limits.address_refusals_per_second,
+        "ADDRESS_BURST": limits.address_refusals_burst,
+        "CALLS_AT_ONCE": limits.tenant_calls_at_once,
+        "BYTES_AT_ONCE": limits.tenant_bytes_at_once,
+        "COLLECT_PAUSE_MS": COLLECT_PAUSE_MS,
+    }
 
 
 def _mappers() -> list[Json]:
@@ -163,6 +198,7 @@ def _mappers() -> list[Json]:
     late = Refusal(
         504, SERVER, "stream_too_long", f"An answer may take at most {STREAM_SECONDS_MAX} seconds."
     )
+    full = Refusal(503, SERVER, "overloaded", "The gateway has no memory left for this call.", None, 5)
     loading = Refusal(503, SERVER, "route_not_ready", "The service's route is being set up.", None, 1)
     large = Refusal(
         413, INVALID_REQUEST, "request_too_large", f"The request body is larger than {BODY_BYTES_MAX} bytes."
@@ -176,6 +212,7 @@ def _mappers() -> list[Json]:
     closed = Refusal(401, AUTHENTICATION, "invalid_api_key", "Incorrect API key provided.")
     return [
         _mapper(busy, _flags("UO")),
+        _mapper(full, _flags("OM")),
         _mapper(loading, _flags("NC")),
         _mapper(gone, _flags("UH", "UF", "UC", "UR", "LR", "URX", "UPE")),
         _mapper(slow, _flags("UT", "SI")),

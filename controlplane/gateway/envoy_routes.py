@@ -77,7 +77,7 @@ def _host(config: GatewayConfig, host: HostAnswer) -> Json:
         "name": f"host-{host.host}",
         "domains": [host.host],
         "routes": [
-            {**_models_route(config), "match": models},
+            {**_models_route(config), "match": models, "metadata": _lua_metadata()},
             _answer(config, host.answer, own, is_by_host=True),
             # Another project's key learns nothing about this host: the same answer as for none.
             {**_refusal(HOST_NOT_FOUND, _ANY), "metadata": _lua_metadata()},
@@ -182,7 +182,7 @@ def _lua_metadata() -> Json:
 
 
 def _lua_filters() -> Json:
-    return {"rempart.route": {"by_host": True}}
+    return {"rempart.authorize": {"by_host": True}, "rempart.route": {"by_host": True}}
 
 
 def _header(key: str, value: str | None, formatted: str | None = None) -> Json:

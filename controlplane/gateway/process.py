@@ -20,6 +20,7 @@ from controlplane.gateway.demand import REPORT_SECONDS, DemandPublisher, DemandR
 from controlplane.gateway.domain import GatewayConfig, Routing
 from controlplane.gateway.http_server import HttpServer
 from controlplane.gateway.metrics import Metrics
+from controlplane.gateway.pressure import report_pressure
 from controlplane.gateway.redis_feed import RedisFeed, connect
 from controlplane.gateway.route_rules import decide_routes
 from controlplane.gateway.shipper import IngestTarget, UsageShipper
@@ -83,6 +84,7 @@ class GatewayProcess:
                 asyncio.create_task(self._report(session, activator), name="demand"),
                 asyncio.create_task(self._collect(session), name="collector"),
                 asyncio.create_task(self._send_wakes(), name="wakes"),
+                asyncio.create_task(self._report_pressure(session), name="pressure"),
                 asyncio.create_task(stop.wait(), name="stop"),
             ]
             if self._config.ingest_url:
@@ -158,6 +160,10 @@ class GatewayProcess:
                 self._reported -= {r.regional_deployment_id for r in reports}
                 self._reported |= {r.regional_deployment_id for r in reports if r.in_flight or r.waiting}
             await asyncio.sleep(REPORT_SECONDS)
+
+    async def _report_pressure(self, session: aiohttp.ClientSession) -> None:
+        config = self._config
+        await report_pressure(session, config.admin_port, config.connections_max, self._writer)
 
     async def _collect(self, session: aiohttp.ClientSession) -> None:
         loop = asyncio.get_running_loop()

@@ -43,12 +43,22 @@ class XdsWriter:
 
     def write_bootstrap(self) -> None:
         """Write the bootstrap, the flags and the listener; called once, before the process reports ready."""
-        for folder in (self._config.xds_dir, self._config.access_log.parent):
+        pressure = self._config.pressure_file
+        for folder in (self._config.xds_dir, self._config.access_log.parent, pressure.parent):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.write_pressure(0.0)
         self._put("lds", [build_listener(self._config)])
         bootstrap = orjson.dumps(build_bootstrap(self._config), option=orjson.OPT_INDENT_2)
         write_atomically(self._config.envoy_dir / "args.json", orjson.dumps(build_arguments(self._config)))
         write_atomically(self._config.envoy_dir / "bootstrap.json", bootstrap)
+
+    def write_pressure(self, share: float) -> None:
+        """Tell Envoy which share of its connections is open. Shapes: 0 to 1; written when its percent changed."""
+        text = f"{min(1.0, max(0.0, share)):.2f}"
+        path = self._config.pressure_file
+        if self._written.get(path) != text:
+            write_atomically(path, text.encode())
+            self._written[path] = text
 
     def write_table(self, table: RouteTable, endpoints: dict[str, tuple[Endpoint, ...]]) -> None:
         """Write endpoints, then clusters, then routes; then remove the endpoints nobody names any more."""

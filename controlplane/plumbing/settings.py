@@ -35,6 +35,14 @@ class Settings(BaseSettings):
     activator_port: int = 8083
     gateway_name: str = "gateway-1"
     gateway_domain: str = "rempart.localhost"
+    # Further names of the gateway itself, parted by commas: calls to any other name are for a service.
+    gateway_names: str = ""
+    gateway_connections: int = Field(default=10_000, ge=100, le=1_000_000)
+    gateway_workers: int = Field(default=2, ge=1, le=64)
+    gateway_trusted_hops: int = Field(default=0, ge=0, le=8)
+    gateway_key_calls_per_second: int = Field(default=200, ge=1, le=1_000_000)
+    gateway_tenant_calls_per_second: int = Field(default=400, ge=1, le=1_000_000)
+    envoy_memory_bytes: int = Field(default=768 << 20, ge=128 << 20)
     ingest_url: str = ""
     ingest_key: SecretStr = SecretStr("")
     ingest_key_file: Path | None = None

@@ -83,6 +83,9 @@ class GatewayPlan(Shape):
     existing_secret: SecretName
     namespace: Name = "rempart"
     replicas: Annotated[int, Field(ge=1, le=100)] = 2
+    # The control plane's gateway_domain, and further names that tenants call the gateway itself by.
+    domain: Annotated[str, Field(max_length=253)] = ""
+    names: tuple[Annotated[str, Field(min_length=1, max_length=253)], ...] = ()
 
 
 class CellPlan(Shape):

@@ -42,6 +42,8 @@ def gateway_values(plan: GatewayPlan, datacenter: str, image: Image) -> Values:
         },
         "existingSecret": plan.existing_secret,
         "replicas": plan.replicas,
+        "gatewayDomain": plan.domain,
+        "names": list(plan.names),
     }
 
 

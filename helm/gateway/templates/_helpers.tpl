@@ -15,6 +15,14 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 
+{{- /* Its own names inside the cluster, and those it was given: only these are routed by model. */ -}}
+{{- define "rempart-gateway.names" -}}
+{{- $name := include "rempart-gateway.name" . -}}
+{{- $inside := printf "%s.%s" $name .Release.Namespace -}}
+{{- $own := list $name $inside (printf "%s.svc" $inside) (printf "%s.svc.cluster.local" $inside) -}}
+{{- join "," (concat $own .Values.names) -}}
+{{- end -}}
+
 {{- define "rempart-gateway.image" -}}
 {{- if .image.digest -}}
 {{ .image.repository }}@{{ .image.digest }}

@@ -123,7 +123,9 @@ class Tenant:
 class Rig:
     """Starts and stops the processes; publishes as the worker and the operators do."""
 
-    def __init__(self, state_dir: Path, redis_url: str, level: str = "warning") -> None:
+    def __init__(
+        self, state_dir: Path, redis_url: str, level: str = "warning", settings: dict[str, str] | None = None
+    ) -> None:
         self.state_dir = state_dir
         self.redis_url = redis_url
         self.redis = redis.Redis.from_url(redis_url)
@@ -131,6 +133,7 @@ class Rig:
         self.gateway: subprocess.Popen[bytes] | None = None
         self.envoy: subprocess.Popen[bytes] | None = None
         self._level = level
+        self._settings = settings or {}
         state_dir.mkdir(parents=True, exist_ok=True)
         self._log = (state_dir / "processes.log").open("ab")
 
@@ -152,6 +155,7 @@ class Rig:
             "REMPART_GATEWAY_ADMIN_PORT": str(self.admin_port),
             "REMPART_ACTIVATOR_PORT": str(self.activator_port),
             "REMPART_ENVIRONMENT": "local",
+            **self._settings,
         }
         self.gateway = subprocess.Popen(
             [sys.executable, "-m", "controlplane.entrypoints.gateway"],
@@ -269,8 +273,10 @@ class Rig:
 
 
 @contextlib.contextmanager
-def running_rig(state_dir: Path, redis_url: str, level: str = "warning") -> Iterator[Rig]:
-    rig = Rig(state_dir, redis_url, level)
+def running_rig(
+    state_dir: Path, redis_url: str, level: str = "warning", settings: dict[str, str] | None = None
+) -> Iterator[Rig]:
+    rig = Rig(state_dir, redis_url, level, settings)
     try:
         rig.start()
         yield rig

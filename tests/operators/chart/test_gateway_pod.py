@@ -75,6 +75,7 @@ def config_of(gateway: Object) -> GatewayConfig:
         state_dir=Path(told["REMPART_STATE_DIR"]),
         redis_url="",
         pepper=b"",
+        workers=int(told["REMPART_GATEWAY_WORKERS"]),
     )
 
 
@@ -90,6 +91,18 @@ def test_envoy_is_started_as_the_gateway_asks(stateful: Object) -> None:
         assert {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}} in container[
             "env"
         ]
+
+
+def test_the_gateway_knows_the_names_it_is_called_by_and_its_memory(stateful: Object) -> None:
+    gateway, envoy = containers_of(stateful)
+    told = {each["name"]: each.get("value", "") for each in gateway["env"]}
+    (service,) = {stateful["metadata"]["name"]}
+    inside = f"{service}.{stateful['metadata']['namespace']}"
+    names = told["REMPART_GATEWAY_NAMES"].split(",")
+    assert {service, inside, f"{inside}.svc", f"{inside}.svc.cluster.local"} <= set(names)
+    limit = envoy["resources"]["limits"]["memory"]
+    assert limit.endswith("Gi")
+    assert int(told["REMPART_ENVOY_MEMORY_BYTES"]) <= 0.8 * int(limit[:-2]) * 2**30
 
 
 def test_both_programs_share_a_volume_that_outlives_the_pod(stateful: Object) -> None:
