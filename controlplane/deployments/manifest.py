@@ -8,17 +8,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from controlplane.deployments.domain import Definition, RegionalDeployment
+from controlplane.deployments.namespace_guards import build_guards
 from operators.apis.v1alpha1 import (
     Accelerator,
     EngineSpec,
-    EnvVar,
     InferenceDeployment,
     InferenceDeploymentSpec,
     ModelSpec,
     ObjectMeta,
     ReplicaRange,
     Scaling,
-    SecretRef,
 )
 
 MANAGED_BY = {"app.kubernetes.io/managed-by": "rempart"}
@@ -51,9 +50,9 @@ def build_manifests(
 
     Shapes: `secrets` maps each name the definition refers to to its value; KeyError when one is missing.
     """
-    objects = [build_namespace(part)]
-    if definition.secret_names:
-        objects.append(build_secret(part, {name: secrets[name] for name in definition.secret_names}))
+    objects = [build_namespace(part), *build_guards(part.namespace)]
+    if definition.env:
+        objects.append(build_environment(part, definition, secrets))
     objects.append(build_inference_deployment(part, definition, engine))
     return objects
 
@@ -74,8 +73,17 @@ def secret_object_name(part: RegionalDeployment) -> str:
     return f"{part.object_name}-env"
 
 
-def build_secret(part: RegionalDeployment, secrets: Mapping[str, str]) -> JsonObject:
-    """The values a part's variables refer to, under the secrets' names. Never logged, never returned."""
+def build_environment(
+    part: RegionalDeployment, definition: Definition, secrets: Mapping[str, str]
+) -> JsonObject:
+    """All variables of a part, under their own names. Never logged, never returned.
+
+    They stand here once: the custom resource and every pod name this object, and copy nothing of it.
+    """
+    values = {
+        entry.key: secrets[entry.secret] if entry.secret is not None else entry.value or ""
+        for entry in definition.env
+    }
     return {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -85,7 +93,7 @@ def build_secret(part: RegionalDeployment, secrets: Mapping[str, str]) -> JsonOb
             "labels": {**MANAGED_BY, LABEL_REGIONAL_DEPLOYMENT: str(part.id)},
         },
         "type": "Opaque",
-        "data": {name: base64.b64encode(value.encode()).decode() for name, value in sorted(secrets.items())},
+        "data": {name: base64.b64encode(value.encode()).decode() for name, value in sorted(values.items())},
     }
 
 
@@ -120,12 +128,7 @@ def build_inference_deployment(
         scaling=Scaling(
             concurrency_per_replica=definition.concurrency_per_replica, idle_seconds=definition.idle_seconds
         ),
-        env=[EnvVar(key=e.key, value=e.value) for e in definition.env if e.value is not None],
-        secret_refs=[
-            SecretRef(key=e.key, secret_name=secret_object_name(part), secret_key=e.secret)
-            for e in definition.env
-            if e.secret is not None
-        ],
+        env_secret_name=secret_object_name(part) if definition.env else "",
         drain_seconds=DRAIN_SECONDS,
     )
     labels = {**MANAGED_BY, LABEL_TENANT: str(part.tenant_id), LABEL_REGIONAL_DEPLOYMENT: str(part.id)}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy import BigInteger, Boolean, DateTime, Index, Integer, LargeBinary, String, Text, text
+from sqlalchemy import BigInteger, Boolean, DateTime, Index, Integer, LargeBinary, String, Text, Uuid, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -205,8 +206,20 @@ class SecretRow(_Owned, Base):
     project_id: Mapped[ProjectId] = mapped_column(IdType(ProjectId))
     name: Mapped[str] = mapped_column(String(NAME_LENGTH_MAX))
     version: Mapped[int] = mapped_column(Integer, default=1)
+    size_bytes: Mapped[int] = mapped_column(Integer, default=0)
 
     __table_args__ = (Index("uq_secret_name", "tenant_id", "project_id", "name", unique=True),)
+
+
+class WriteAllowanceRow(Base):
+    """How full one budget of writes is: when it is full again. `subject` is a service, a secret or the tenant."""
+
+    __tablename__ = "write_allowance"
+
+    tenant_id: Mapped[TenantId] = mapped_column(IdType(TenantId), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(20), primary_key=True)
+    subject: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    full_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 
 
 class SecretVersionRow(Base):

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import func, select
+from sqlalchemy import Integer, delete, func, select, tuple_
 
-from controlplane.deployments.domain import LEAVING, RouteState, ServiceStatus
+from controlplane.deployments.domain import ENDED, LEAVING, RouteState, ServiceStatus
 from controlplane.deployments.models import (
+    ColdStartRow,
     DeploymentRow,
+    ExplanationRow,
+    InstanceRow,
     RegionalDeploymentRow,
     RoutingVersionRow,
+    SecretRow,
+    SecretVersionRow,
     ServiceRow,
 )
-from controlplane.kernel.ids import RegionalDeploymentId, ServiceId, TenantId
+from controlplane.kernel.ids import DeploymentId, RegionalDeploymentId, ServiceId, TenantId
 from controlplane.plumbing.database import UnitOfWork
 
 
@@ -75,6 +80,74 @@ def list_unapplied_parts(uow: UnitOfWork, *, limit: int) -> Sequence[tuple[Tenan
         .limit(limit)
     )
     return [(tenant, part_id) for tenant, part_id in uow.session.execute(query)]
+
+
+def list_forgettable(uow: UnitOfWork, *, kept: int, limit: int) -> Sequence[tuple[TenantId, DeploymentId]]:
+    """Ended deployments beyond the newest `kept` of their service, of all tenants (system transaction).
+
+    Never the one that has the traffic, nor the latest, nor one of which a cell may still hold something.
+    """
+    row, part = DeploymentRow, RegionalDeploymentRow
+    rank = func.row_number().over(partition_by=(row.tenant_id, row.service_id), order_by=row.number.desc())
+    ranked = select(row.tenant_id, row.id, row.service_id, row.status, rank.label("rank")).subquery()
+    is_held = (
+        select(part.id)
+        .where(part.tenant_id == ranked.c.tenant_id, part.deployment_id == ranked.c.id)
+        .where(part.terminated_at.is_(None) | (part.route_state != RouteState.NONE))
+        .exists()
+    )
+    is_named = (
+        select(ServiceRow.id)
+        .where(ServiceRow.tenant_id == ranked.c.tenant_id, ServiceRow.id == ranked.c.service_id)
+        .where(
+            (ServiceRow.latest_deployment_id == ranked.c.id)
+            | (ServiceRow.active_deployment_id == ranked.c.id)
+        )
+        .exists()
+    )
+    query = (
+        select(ranked.c.tenant_id, ranked.c.id)
+        .where(ranked.c.rank > kept, ranked.c.status.in_(list(ENDED)), ~is_held, ~is_named)
+        .order_by(ranked.c.id)
+        .limit(limit)
+    )
+    return [(tenant, deployment) for tenant, deployment in uow.session.execute(query)]
+
+
+def forget_deployments(uow: UnitOfWork, found: Sequence[tuple[TenantId, DeploymentId]]) -> None:
+    """Delete deployments with all that they became; their events stay (system transaction)."""
+    keys = tuple(found)
+    parts = select(RegionalDeploymentRow.tenant_id, RegionalDeploymentRow.id).where(
+        tuple_(RegionalDeploymentRow.tenant_id, RegionalDeploymentRow.deployment_id).in_(keys)
+    )
+    for child in (ColdStartRow, InstanceRow):
+        uow.session.execute(
+            delete(child).where(tuple_(child.tenant_id, child.regional_deployment_id).in_(parts))
+        )
+    for owned in (RegionalDeploymentRow, ExplanationRow):
+        uow.session.execute(delete(owned).where(tuple_(owned.tenant_id, owned.deployment_id).in_(keys)))
+    uow.session.execute(
+        delete(DeploymentRow).where(tuple_(DeploymentRow.tenant_id, DeploymentRow.id).in_(keys))
+    )
+
+
+def forget_secret_versions(uow: UnitOfWork) -> None:
+    """Delete values that are neither present nor pinned by a deployment that is kept (system transaction)."""
+    value, secret, user = SecretVersionRow, SecretRow, DeploymentRow
+    pinned = (
+        select(user.id)
+        .where(user.tenant_id == secret.tenant_id, user.project_id == secret.project_id)
+        .where(user.secret_versions[secret.name].astext.cast(Integer) == value.version)
+        .exists()
+    )
+    uow.session.execute(
+        delete(value).where(
+            value.tenant_id == secret.tenant_id,
+            value.secret_id == secret.id,
+            value.version < secret.version,
+            ~pinned,
+        )
+    )
 
 
 def list_routed(uow: UnitOfWork) -> Sequence[tuple[ServiceRow, RegionalDeploymentRow, DeploymentRow]]:

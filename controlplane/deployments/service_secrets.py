@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from sqlalchemy import select
 
 from controlplane.audit import service as audit
 from controlplane.deployments import repository
-from controlplane.deployments.domain import SealedSecret, Secret
+from controlplane.deployments.domain import EnvEntry, SealedSecret, Secret
 from controlplane.deployments.models import DeploymentRow, SecretRow, SecretVersionRow, ServiceRow
 from controlplane.deployments.sealing import seal, unseal
+from controlplane.deployments.service_budget import spend
+from controlplane.deployments.write_budget_rules import Write
+from controlplane.kernel import bounds
 from controlplane.kernel.errors import Conflict, FieldProblem, InvalidInput, NotFound
 from controlplane.kernel.ids import ProjectId, SecretId, TenantId
 from controlplane.plumbing.cursors import Page
@@ -27,8 +30,13 @@ VERSIONS_MAX = 200
 def create_secret(
     uow: UnitOfWork, pepper: bytes, *, actor: str, project_id: ProjectId, name: str, value: str
 ) -> Secret:
-    """Store a new secret; Conflict when the project has one of that name, QuotaExceeded beyond the tenant's limit."""
+    """Store a new secret.
+
+    Errors: Conflict when the project has one of that name, InvalidInput for its size, QuotaExceeded, TooManyRequests.
+    """
+    spend(uow, Write.SECRET, None)
     tenancy.check_quota(uow, QuotaName.SECRETS, lambda: repository.count_rows(uow, SecretRow, uow.tenant))
+    size = _measure(value)
     row = repository.add_unless_taken(
         uow,
         SecretRow,
@@ -37,6 +45,7 @@ def create_secret(
         project_id=project_id,
         name=name,
         version=1,
+        size_bytes=size,
         created_at=uow.now,
         updated_at=uow.now,
     )
@@ -70,7 +79,8 @@ def replace_secret(
         raise Conflict(
             f"The secret '{row.name}' has been replaced {VERSIONS_MAX} times; delete it and create it anew."
         )
-    row.version, row.updated_at = row.version + 1, uow.now
+    spend(uow, Write.SECRET, row.id)
+    row.version, row.size_bytes, row.updated_at = row.version + 1, _measure(value), uow.now
     uow.session.flush()
     _store(uow, pepper, row, value)
     _audit(uow, actor, "secret.replaced", row)
@@ -113,12 +123,13 @@ def delete_secret(
     _audit(uow, actor, "secret.deleted", row)
 
 
-def pin_versions(uow: UnitOfWork, project_id: ProjectId, names: Iterable[str]) -> dict[str, int]:
-    """The present version of each named secret; InvalidInput names those that do not exist.
+def pin_versions(uow: UnitOfWork, project_id: ProjectId, env: Sequence[EnvEntry]) -> dict[str, int]:
+    """The present version of each secret that variables name.
 
+    Errors: InvalidInput names those that do not exist, and says so when all variables together are too large.
     The rows stay locked until the deployment that names them is stored, so none is deleted in between.
     """
-    wanted = sorted(set(names))
+    wanted = sorted({entry.secret for entry in env if entry.secret is not None})
     if not wanted:
         return {}
     rows = uow.session.scalars(
@@ -128,7 +139,7 @@ def pin_versions(uow: UnitOfWork, project_id: ProjectId, names: Iterable[str]) -
         )
         .with_for_update(read=True)
     )
-    found = {row.name: row.version for row in rows}
+    found = {row.name: row for row in rows}
     missing = [name for name in wanted if name not in found]
     if missing:
         raise InvalidInput(
@@ -137,7 +148,36 @@ def pin_versions(uow: UnitOfWork, project_id: ProjectId, names: Iterable[str]) -
                 FieldProblem("definition.env", f"there is no secret '{n}'", "unknown") for n in missing
             ),
         )
-    return found
+    _check_size(env, {name: row.size_bytes for name, row in found.items()})
+    return {name: row.version for name, row in found.items()}
+
+
+def _check_size(env: Sequence[EnvEntry], sizes: Mapping[str, int]) -> None:
+    """Hold names and values together to what a cell keeps of one deployment; a plain value was counted at the door."""
+    total = sum(
+        len(entry.key.encode()) + (sizes[entry.secret] if entry.secret else len((entry.value or "").encode()))
+        for entry in env
+    )
+    if total > bounds.ENV_BYTES:
+        raise InvalidInput(
+            f"The variables and the values of their secrets have {total} bytes, more than {bounds.ENV_BYTES}.",
+            fields=(
+                FieldProblem("definition.env", f"{total} bytes, more than {bounds.ENV_BYTES}", "too_large"),
+            ),
+        )
+
+
+def _measure(value: str) -> int:
+    """Bytes of a value. Errors: InvalidInput when no deployment could ever carry it."""
+    size = len(value.encode())
+    if size > bounds.SECRET_VALUE_LENGTH:
+        raise InvalidInput(
+            f"The value has {size} bytes, more than {bounds.SECRET_VALUE_LENGTH}.",
+            fields=(
+                FieldProblem("value", f"{size} bytes, more than {bounds.SECRET_VALUE_LENGTH}", "too_large"),
+            ),
+        )
+    return size
 
 
 def reveal(

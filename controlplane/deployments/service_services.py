@@ -24,8 +24,10 @@ from controlplane.deployments.domain import (
 )
 from controlplane.deployments.events import DeploymentCreated, RoutingChanged, ServiceChanged
 from controlplane.deployments.models import DeploymentRow, ServiceRow
+from controlplane.deployments.service_budget import spend
 from controlplane.deployments.service_narrate import narrate
 from controlplane.deployments.service_secrets import pin_versions
+from controlplane.deployments.write_budget_rules import Write
 from controlplane.kernel.errors import Conflict, FieldProblem, InvalidInput, NotFound
 from controlplane.kernel.events import JsonValue
 from controlplane.kernel.ids import AppId, DeploymentId, ProjectId, ServiceId
@@ -56,6 +58,7 @@ def create_service(
     if app is None or (bound is not None and app.project_id != bound):
         raise NotFound(f"There is no app {app_id}.")
     checked = check_definition(uow, definition)
+    spend(uow, Write.DEPLOY, None)
     tenancy.check_quota(uow, QuotaName.SERVICES, lambda: repository.count_live_services(uow, uow.tenant))
     _check_gpus(uow, checked, checked.replicas_max)
     service_id, deployment_id = ServiceId.new(), DeploymentId.new()
@@ -112,6 +115,7 @@ def change_definition(
             fields=(FieldProblem("definition.name", f"must stay '{row.name}'", "immutable"),),
         )
     checked = check_definition(uow, definition)
+    spend(uow, Write.DEPLOY, row.id)
     _check_gpus(uow, checked, checked.replicas_max, besides=row.id)
     row.scale_min = row.scale_max = None
     _succeed(uow, row, latest, checked, document)
@@ -124,6 +128,7 @@ def redeploy(uow: UnitOfWork, service_id: ServiceId, *, actor: str, bound: Proje
     row = lock_running(uow, service_id, bound)
     latest = repository.find_deployment_row(uow, uow.tenant, row.latest_deployment_id)
     assert latest is not None
+    spend(uow, Write.DEPLOY, row.id)
     _succeed(uow, row, latest, check_definition(uow, load_plan(latest.plan)), latest.definition)
     _record(uow, row, actor, "service.redeployed", {"deployment": str(row.latest_deployment_id)})
     return repository.to_service(row)
@@ -148,6 +153,7 @@ def resume(uow: UnitOfWork, service_id: ServiceId, *, actor: str, bound: Project
         return repository.to_service(row)
     if row.status == ServiceStatus.PAUSING:
         raise Conflict("The service is still pausing; resume it once it is paused.")
+    spend(uow, Write.OPERATE, row.id)
     _advance(row, ServiceTrigger.RESUME)
     latest = repository.find_deployment_row(uow, uow.tenant, row.latest_deployment_id)
     assert latest is not None
@@ -177,6 +183,7 @@ def scale(
     row = lock_running(uow, service_id, bound)
     latest = repository.find_deployment_row(uow, uow.tenant, row.latest_deployment_id)
     assert latest is not None
+    spend(uow, Write.OPERATE, row.id)
     _check_gpus(uow, load_plan(latest.plan), replicas_max, besides=row.id)
     row.scale_min, row.scale_max = replicas_min, replicas_max
     _touch(uow, row, actor, "service.scaled", {"min": replicas_min, "max": replicas_max})
@@ -281,7 +288,7 @@ def _add_deployment(
             messages=[],
             definition=dict(document),
             plan=dump_plan(definition),
-            secret_versions=pin_versions(uow, row.project_id, definition.secret_names),
+            secret_versions=pin_versions(uow, row.project_id, definition.env),
             created_at=uow.now,
             updated_at=uow.now,
         )

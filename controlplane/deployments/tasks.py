@@ -18,6 +18,7 @@ from controlplane.deployments.service_apply import (
 )
 from controlplane.deployments.service_converge import converge
 from controlplane.deployments.service_route import read_snapshot
+from controlplane.deployments.write_budget_rules import DEPLOYMENTS_KEPT
 from controlplane.kernel.errors import RempartError, Unavailable
 from controlplane.kernel.ids import Id, RegionalDeploymentId, ServiceId, TenantId
 from controlplane.plumbing.cluster import ClusterRefused
@@ -38,12 +39,14 @@ APPLY = Tick("deployments.apply", 30)
 SWEEP = Tick("deployments.sweep", 60)
 # Between the hourly sweeps of kept verdicts, each of which counts as a new decision.
 FORGET = Tick("deployments.forget_policies", 1_800)
-TICKS = (ROUTE, ADVANCE, APPLY, SWEEP, FORGET)
+PRUNE = Tick("deployments.prune", 600)
+TICKS = (ROUTE, ADVANCE, APPLY, SWEEP, FORGET, PRUNE)
 
 SERVICES_PAGE = 200
 # A worker's limit is 60 s: what a sweep does not reach, the next one does.
 SERVICES_MAX = 2_000
 PARTS_MAX = 200
+DEPLOYMENTS_FORGOTTEN_MAX = 2_000
 # A wish that changes while a cell is told is told again at once, but not for ever.
 TELL_ROUNDS_MAX = 3
 
@@ -54,6 +57,18 @@ def forget_policies(uow: UnitOfWork, event: Event) -> None:
     sovereignty.forget_verdicts(uow, repository_fleet.list_policies_relied_on(uow))
 
 
+def prune(uow: UnitOfWork, event: Event) -> None:
+    """Forget deployments that nobody will go back to, and values of secrets that nothing pins.
+
+    What is beyond the bound of one run stays for the next: each run deletes what it found, so none is passed over.
+    """
+    del event
+    found = repository_fleet.list_forgettable(uow, kept=DEPLOYMENTS_KEPT, limit=DEPLOYMENTS_FORGOTTEN_MAX)
+    if found:
+        repository_fleet.forget_deployments(uow, found)
+    repository_fleet.forget_secret_versions(uow)
+
+
 def consumers(context: Context) -> tuple[Consumer, ...]:
     """The room's consumers, with the doors of this process."""
     return (
@@ -62,6 +77,7 @@ def consumers(context: Context) -> tuple[Consumer, ...]:
             frozenset({"deployment.created", "service.changed"}),
             effect=lambda event: _converge_one(context, event),
         ),
+        Consumer("deployments.prune", frozenset({PRUNE.topic}), transactional=prune),
         Consumer("deployments.forget_policies", frozenset({FORGET.topic}), transactional=forget_policies),
         Consumer(
             "deployments.sweep",

@@ -44,6 +44,10 @@ RULES: Final[tuple[Rule, ...]] = (
         "t.terminated_at IS NOT NULL",
     ),
     Rule(
+        "write_allowance", ("tenant_id", "kind", "subject"), "full_at", _DAY,
+        "A budget of writes that is full again: no row says the same.",
+    ),
+    Rule(
         "usage_event_conflict", ("id",), "received_at", 400 * _DAY,
         "Contradicting reports: of use until the invoice of their month can no longer be questioned.",
     ),
@@ -52,6 +56,9 @@ RULES: Final[tuple[Rule, ...]] = (
 _BOOKS = "Books and their vouchers: ten years (code de commerce, art. L123-22)."
 _VOUCHERS = "Evidence of what was billed: ten years (code de commerce, art. L123-22)."
 _CONTRACT = "What the customer has or had; it ends with the contract, which a person decides."
+_VERSIONS = (
+    "The newest 20 of each service and what still serves; the tick `deployments.prune` deletes older ones."
+)
 _FACTS = "Dated facts are ended, not deleted: old verdicts rest on them."
 _SMALL = "A few rows that change and do not grow."
 _AUDIT = "A hash chain: a record that is taken out breaks it."
@@ -67,9 +74,9 @@ KEPT: Final[dict[str, str]] = {
         _VOUCHERS,
     ),
     **dict.fromkeys(
-        ("tenant", "project", "quota", "api_key", "app", "service", "deployment", "regional_deployment", "secret",
-         "secret_version", "budget", "reservation", "placement_explanation"), _CONTRACT,
+        ("tenant", "project", "quota", "api_key", "app", "service", "secret", "budget", "reservation"), _CONTRACT,
     ),
+    **dict.fromkeys(("deployment", "regional_deployment", "placement_explanation", "secret_version"), _VERSIONS),
     **dict.fromkeys(
         ("legal_entity", "holding", "certification", "verdict", "verdict_key", "datacenter", "cell"), _FACTS,
     ),

@@ -91,6 +91,9 @@ def control_plane_specs(cluster: Cluster) -> list[ProcessSpec]:
             stop_seconds=API_SERVER_STOP_SECONDS,
         ),
         _kubectl(cluster, "cluster-roles", "who may do what in the cluster", MANIFESTS / "rbac.yaml"),
+        _kubectl(
+            cluster, "cluster-admission", "where the control plane may write", MANIFESTS / "admission.yaml"
+        ),
         *definition_specs(cluster.admin_kubeconfig, ("kube-apiserver",)),
     ]
 

@@ -168,6 +168,8 @@ def _container(spec: InferenceDeploymentSpec) -> JsonObject:
         "image": spec.engine.image,
         "args": list(spec.engine.args),
         "ports": [{"name": spec.engine.port_name, "containerPort": ENGINE_PORT, "protocol": "TCP"}],
+        # The platform's own variables stand in `env`, which wins over what `envFrom` brings.
+        **({"envFrom": [{"secretRef": {"name": spec.env_secret_name}}]} if spec.env_secret_name else {}),
         "env": _environment(spec),
         "resources": {"requests": requests, "limits": limits},
         "readinessProbe": {

@@ -117,7 +117,8 @@ class Probe:
 class PodPlan:
     """How this node runs one pod: everything it takes from the pod's spec.
 
-    Shapes: `command` is the program and its arguments before `$(NAME)` expansion.
+    Shapes: `command` is the program and its arguments before `$(NAME)` expansion. `env_secrets` are names of Secrets
+            whose keys are variables; `engine` whose list of variables a tenant is held to, None for the platform's.
     Units:  `grace_seconds`, `deadline_seconds` seconds; `memory_limit_mib` None when the pod sets no limit.
     """
 
@@ -127,6 +128,8 @@ class PodPlan:
     container: str
     command: tuple[str, ...]
     env: tuple[EnvEntry, ...]
+    env_secrets: tuple[str, ...]
+    engine: str | None
     ports: tuple[ContainerPort, ...]
     restart_policy: RestartPolicy
     grace_seconds: int

@@ -9,7 +9,7 @@ from typing import Any
 from infra.local.processnode.api_client import ApiClient, ApiError
 from infra.local.processnode.domain import EnvEntry, EnvSource, PodPlan, PodRefused
 from infra.local.processnode.leftovers import POD_UID_VARIABLE
-from infra.local.processnode.pod_rules import expand_references, read_field
+from infra.local.processnode.pod_rules import expand_references, read_field, require_env_allowed
 from infra.local.processnode.status_rules import HOST_ADDRESS
 
 MAIN_PORT_NAME = "http"
@@ -33,6 +33,10 @@ async def resolve_environment(
     """
     environ = {**base, **_port_variables(plan, ports)}
     environ["REMPART_DRAIN_SECONDS"] = str(max(plan.grace_seconds - DRAIN_MARGIN_SECONDS, 1))
+    for name in plan.env_secrets:
+        for key, sealed in sorted((await _read_object(client, pod, "secret", name)).items()):
+            require_env_allowed(key, plan.engine)
+            environ[key] = base64.b64decode(sealed).decode()
     for entry in plan.env:
         value = await _resolve(client, pod, entry)
         if value is not None:
@@ -62,22 +66,27 @@ async def _resolve(client: ApiClient, pod: Mapping[str, Any], entry: EnvEntry) -
     if entry.source is EnvSource.FIELD:
         return read_field(pod, entry.value, HOST_ADDRESS)
     is_secret = entry.source is EnvSource.SECRET
-    kind, collection = ("secret", "secrets") if is_secret else ("configmap", "configmaps")
-    try:
-        found = await client.get(
-            f"/api/v1/namespaces/{pod['metadata']['namespace']}/{collection}/{entry.value}"
-        )
-    except ApiError as error:
-        if error.status == 404 and entry.is_optional:
-            return None
-        message = "not found" if error.status == 404 else f"could not be read ({error.status})"
-        raise PodRefused(
-            "CreateContainerConfigError", f'{kind} "{entry.value}" {message}', is_final=False
-        ) from error
-    data = found.get("data") or {}
+    kind = "secret" if is_secret else "configmap"
+    data = await _read_object(client, pod, kind, entry.value, is_optional=entry.is_optional)
     if entry.key not in data:
         if entry.is_optional:
             return None
         message = f'key "{entry.key}" is not in {kind} "{entry.value}"'
         raise PodRefused("CreateContainerConfigError", message, is_final=False)
     return base64.b64decode(data[entry.key]).decode() if is_secret else str(data[entry.key])
+
+
+async def _read_object(
+    client: ApiClient, pod: Mapping[str, Any], kind: str, name: str, *, is_optional: bool = False
+) -> Mapping[str, str]:
+    """The data of a Secret or ConfigMap of the pod's namespace. Errors: PodRefused, not final."""
+    try:
+        found = await client.get(f"/api/v1/namespaces/{pod['metadata']['namespace']}/{kind}s/{name}")
+    except ApiError as error:
+        if error.status == 404 and is_optional:
+            return {}
+        message = "not found" if error.status == 404 else f"could not be read ({error.status})"
+        raise PodRefused(
+            "CreateContainerConfigError", f'{kind} "{name}" {message}', is_final=False
+        ) from error
+    return found.get("data") or {}

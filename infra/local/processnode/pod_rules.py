@@ -75,6 +75,8 @@ def decide_plan(pod: Manifest, python: str) -> PodPlan:
         container=container["name"],
         command=command,
         env=tuple(_read_env(entry, engine) for entry in container.get("env", ())),
+        env_secrets=tuple(_read_env_source(entry) for entry in container.get("envFrom", ())),
+        engine=engine,
         ports=ports,
         restart_policy=RestartPolicy(spec.get("restartPolicy", "Always")),
         grace_seconds=spec.get("terminationGracePeriodSeconds", DEFAULT_GRACE_SECONDS),
@@ -140,8 +142,6 @@ def _only_container(spec: Manifest) -> Manifest:
         if not _TOKEN_VOLUME.fullmatch(volume["name"]):
             raise _config_error(f"a process node mounts no volumes (volume {volume['name']!r})")
     container: Manifest = containers[0]
-    if container.get("envFrom"):
-        raise _config_error("a process node takes env, not envFrom")
     if container.get("lifecycle"):
         raise _config_error("a process node runs no lifecycle hooks: SIGTERM is the hook")
     return container
@@ -191,6 +191,14 @@ def _read_env(entry: Manifest, engine: str | None) -> EnvEntry:
     if "fieldRef" in source:
         return EnvEntry(name, EnvSource.FIELD, source["fieldRef"]["fieldPath"])
     raise _config_error(f"the source of environment variable {name} is not offered by a process node")
+
+
+def _read_env_source(entry: Manifest) -> str:
+    """Name of the Secret that brings variables."""
+    source = entry.get("secretRef")
+    if not source or entry.get("prefix") or source.get("optional"):
+        raise _config_error("a process node takes envFrom with a secretRef alone, which must exist")
+    return str(source["name"])
 
 
 def require_env_allowed(name: str, engine: str | None) -> None:

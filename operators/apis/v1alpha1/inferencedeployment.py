@@ -181,6 +181,11 @@ class InferenceDeploymentSpec(WireModel):
         description="Environment variables with values from Secrets.",
         json_schema_extra=list_map("key"),
     )
+    env_secret_name: str = Field(
+        default="",
+        max_length=253,
+        description="Secret of the same namespace whose keys are environment variables; empty for none.",
+    )
     paused: bool = Field(default=False, description="True takes it to zero replicas and keeps it there.")
     drain_seconds: int = Field(
         default=30,

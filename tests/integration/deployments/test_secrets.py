@@ -73,12 +73,15 @@ class TestSecrets:
         headers = {**fleet.caller.headers, "If-Match": '"1"'}
         changed = fleet.api.patch(f"/v1/secrets/{secret['id']}", json={"value": NEW_VALUE}, headers=headers)
         assert changed.json()["secret"]["version"] == 2
-        assert values_for_cell(fleet, fleet.parts(service)[0]) == {"hub-token": VALUE}
+        assert values_for_cell(fleet, fleet.parts(service)[0]) == {
+            "APP_HUB_TOKEN": VALUE,
+            "LOG_LEVEL": "info",
+        }
         made = fleet.post(f"/v1/services/{service['id']}/redeploy")["deployment"]
         assert made["secret_versions"] == {"hub-token": 2}
         fleet.run()
         [part] = [part for part in fleet.parts(service) if part["deployment_id"] == made["id"]]
-        assert values_for_cell(fleet, part) == {"hub-token": NEW_VALUE}
+        assert values_for_cell(fleet, part) == {"APP_HUB_TOKEN": NEW_VALUE, "LOG_LEVEL": "info"}
 
     def test_sealed_value_that_was_moved_does_not_open(self, fleet: Fleet) -> None:
         secret, service = deploy_with_secret(fleet)

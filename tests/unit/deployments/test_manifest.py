@@ -34,21 +34,31 @@ class TestManifests:
         assert namespace["metadata"]["name"] == part().namespace
         assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
 
-    def test_secret_holds_the_named_values_and_no_other(self) -> None:
-        secret = build()[1]
+    def test_secret_holds_every_variable_and_no_other_value(self) -> None:
+        secret = build()[-2]
         assert {name: base64.b64decode(value) for name, value in secret["data"].items()} == {
-            "hub-token": b"zebra"
+            "LEVEL": b"info",
+            "TOKEN": b"zebra",
         }
 
+    @pytest.mark.case("X11")
+    def test_namespace_is_walled_before_anything_runs_in_it(self) -> None:
+        kinds = [each["kind"] for each in build()]
+        assert kinds[0] == "Namespace"
+        assert kinds.index("NetworkPolicy") < kinds.index("InferenceDeployment")
+        assert {"ServiceAccount", "NetworkPolicy", "ResourceQuota", "LimitRange"} <= set(kinds)
+        policies = [each["spec"] for each in build() if each["kind"] == "NetworkPolicy"]
+        assert all(set(each["policyTypes"]) == {"Ingress", "Egress"} for each in policies)
+        [shut] = [each for each in policies if not {"ingress", "egress"} & set(each)]
+        assert shut["podSelector"] == {}
+
     def test_custom_resource_carries_the_contract_and_no_secret(self) -> None:
-        resource = build()[2]
+        resource = build()[-1]
         read = InferenceDeployment.model_validate(resource)
         assert read.spec.node_pools == ["essonne-cpu"]
         assert (read.spec.replicas.min, read.spec.replicas.max) == (0, 2)
-        assert [(ref.key, ref.secret_name, ref.secret_key) for ref in read.spec.secret_refs] == [
-            ("TOKEN", "assistant-12345678-env", "hub-token")
-        ]
-        assert [(each.key, each.value) for each in read.spec.env] == [("LEVEL", "info")]
+        assert read.spec.env_secret_name == "assistant-12345678-env"
+        assert read.spec.env == read.spec.secret_refs == []
         assert read.spec.accelerator is None
         assert "zebra" not in str(resource)
         assert "status" not in resource
@@ -63,7 +73,7 @@ class TestManifests:
 
 class TestProjection:
     def resource(self, phase: str, **status: Any) -> dict[str, Any]:
-        made = build()[2]
+        made = build()[-1]
         made["metadata"]["generation"] = 3
         return {**made, "status": {"observedGeneration": 3, "phase": phase, **status}}
 

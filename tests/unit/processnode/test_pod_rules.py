@@ -71,7 +71,7 @@ class TestWhatAProcessCannotHonour:
             make_pod(spec={"initContainers": [{"name": "i"}]}),
             make_pod(spec={"containers": [{"name": "a"}, {"name": "b"}]}),
             make_pod(spec={"volumes": [{"name": "data", "emptyDir": {}}]}),
-            make_pod(envFrom=[{"secretRef": {"name": "s"}}]),
+            make_pod(envFrom=[{"configMapRef": {"name": "s"}}]),
             make_pod(lifecycle={"preStop": {"exec": {"command": ["sleep", "5"]}}}),
             make_pod(readinessProbe={"exec": {"command": ["true"]}}),
             make_pod(
@@ -115,6 +115,10 @@ class TestEnvironment:
         image: dict[str, Any] = {"image": "rempart.eu/local/llama-cpp:1", "command": []}
         plan = decide_plan(make_pod("tenant", env=[{"name": name, "value": "x"}], **image), PYTHON)
         assert [entry.name for entry in plan.env] == [name]
+
+    def test_a_secret_that_brings_variables_is_read_whole(self) -> None:
+        plan = decide_plan(make_pod(envFrom=[{"secretRef": {"name": "s"}}]), PYTHON)
+        assert plan.env_secrets == ("s",)
 
     def test_each_source_is_read(self) -> None:
         env = [
