@@ -10,3 +10,7 @@ DOCUMENTS_HELD: Final = Gauge(
     "rempart_documents_held", "Invoices, deposit invoices and credit notes that wait for a fact or a person."
 )
 DOCUMENTS_FAILED: Final = Gauge("rempart_documents_failed", "Issued documents whose files could not be made.")
+USAGE_UNREACHABLE: Final = Gauge(
+    "rempart_usage_unreachable_events",
+    "Usage events that were accepted and that no bill will look at any more.",
+)

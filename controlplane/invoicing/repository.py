@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 from sqlalchemy import delete, func, insert, select, text, update
@@ -172,6 +172,30 @@ def find_period_invoice(uow: UnitOfWork, tenant_id: TenantId, period: Period) ->
     return None if row is None else _read(uow, [row])[0]
 
 
+def find_biller(uow: UnitOfWork, tenant_id: TenantId, period: Period) -> Invoice | None:
+    """The issued invoice that billed a period: its own, or the last that billed it as a correction."""
+    own = find_period_invoice(uow, tenant_id, period)
+    if own is not None and own.is_issued:
+        return own
+    row = uow.session.scalars(
+        select(InvoiceRow)
+        .join(
+            InvoiceLineRow,
+            (InvoiceLineRow.tenant_id == InvoiceRow.tenant_id) & (InvoiceLineRow.invoice_id == InvoiceRow.id),
+        )
+        .where(
+            InvoiceRow.tenant_id == tenant_id,
+            InvoiceRow.kind == InvoiceKind.INVOICE,
+            InvoiceRow.state == InvoiceState.ISSUED,
+            InvoiceLineRow.period_start == period.start,
+            InvoiceLineRow.is_correction,
+        )
+        .order_by(InvoiceRow.series_year.desc(), InvoiceRow.series_number.desc())
+        .limit(1)
+    ).one_or_none()
+    return None if row is None else _read(uow, [row])[0]
+
+
 def is_period_closed(uow: UnitOfWork, tenant_id: TenantId, period: Period) -> bool:
     return uow.session.get(PeriodCloseRow, (tenant_id, period.start)) is not None
 
@@ -190,6 +214,26 @@ def add_period_close(
         )
     )
     uow.session.flush()
+
+
+def list_closes(uow: UnitOfWork, tenant_id: TenantId) -> dict[datetime, InvoiceId | None]:
+    """The months that were closed, by their start, with the invoice that came of it."""
+    rows = uow.session.execute(
+        select(PeriodCloseRow.period_start, PeriodCloseRow.invoice_id).where(
+            PeriodCloseRow.tenant_id == tenant_id
+        )
+    )
+    return {start.astimezone(UTC): invoice_id for start, invoice_id in rows}
+
+
+def list_waiting_months(uow: UnitOfWork, tenant_id: TenantId) -> set[datetime]:
+    """The starts of the months whose own invoice is drafted and not issued."""
+    rows = uow.session.scalars(
+        select(InvoiceRow.period_start)
+        .join(PeriodCloseRow, PeriodCloseRow.invoice_id == InvoiceRow.id)
+        .where(InvoiceRow.tenant_id == tenant_id, InvoiceRow.state != InvoiceState.ISSUED)
+    )
+    return {start.astimezone(UTC) for start in rows}
 
 
 def list_closed_tenants(uow: UnitOfWork, period: Period) -> set[TenantId]:
@@ -228,14 +272,14 @@ def list_credit_notes(uow: UnitOfWork, original: Invoice) -> Sequence[Invoice]:
     return _read(uow, list(rows))
 
 
-def find_waiting_reduction(uow: UnitOfWork, original: Invoice) -> Invoice | None:
-    """The credit note that a close made for an invoice's month and that is not issued yet."""
+def find_waiting_reduction(uow: UnitOfWork, original: Invoice, period: Period) -> Invoice | None:
+    """The credit note that a close made for a month that an invoice billed, and that is not issued yet."""
     row = uow.session.scalars(
         select(InvoiceRow).where(
             InvoiceRow.tenant_id == original.tenant_id,
             InvoiceRow.preceding_id == original.id,
             InvoiceRow.state != InvoiceState.ISSUED,
-            InvoiceRow.provenance.has_key("reduction_of"),
+            InvoiceRow.provenance["reduction_of"].astext == period.start.isoformat(),
         )
     ).one_or_none()
     return None if row is None else _read(uow, [row])[0]

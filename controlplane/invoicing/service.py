@@ -25,6 +25,7 @@ from controlplane.invoicing.service_draft import (
     retry_invoice,
 )
 from controlplane.invoicing.service_issue import fail_issue, issue
+from controlplane.invoicing.service_months import find_next_month, list_unreachable_usage
 from controlplane.invoicing.terms_rules import PERIODIC_PAYMENT_DAYS_MAX
 from controlplane.kernel.errors import FieldProblem, InvalidInput, NotFound
 from controlplane.kernel.ids import TenantId
@@ -46,6 +47,7 @@ __all__ = [
     "ensure_seller",
     "fail_issue",
     "find_gap",
+    "find_next_month",
     "freeze_period",
     "fund_deposit",
     "get_invoice",
@@ -55,6 +57,7 @@ __all__ = [
     "list_credit_notes",
     "list_invoices",
     "list_unclosed_tenants",
+    "list_unreachable_usage",
     "list_waiting",
     "lock_billing",
     "record_vat_answer",

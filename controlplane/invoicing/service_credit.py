@@ -111,11 +111,11 @@ def draft_reductions(
     """
     made = []
     for part in reductions:
-        original = repository.find_period_invoice(uow, tenant_id, part.period)
+        original = repository.find_biller(uow, tenant_id, part.period)
         assert original is not None, "what was booked was issued"
-        known = repository.find_waiting_reduction(uow, original)
+        known = repository.find_waiting_reduction(uow, original, part.period)
         draft = (
-            new_draft(uow, tenant_id, InvoiceKind.CREDIT_NOTE, original.period, is_issue_wanted)
+            new_draft(uow, tenant_id, InvoiceKind.CREDIT_NOTE, part.period, is_issue_wanted)
             if known is None
             else _reopen(uow, known)
         )
@@ -171,7 +171,7 @@ def _compute_reduction(
     provenance = {
         "engine": ENGINE_VERSION,
         "corrects": str(original.id),
-        "reduction_of": original.period.start.isoformat(),
+        "reduction_of": part.period.start.isoformat(),
         "closed_with": frozen.period.start.isoformat(),
         "frozen_period": str(frozen.id),
         "cutoff_batch": str(frozen.cutoff_batch_id),

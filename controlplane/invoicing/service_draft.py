@@ -22,6 +22,7 @@ from controlplane.invoicing.domain import (
     Preceding,
 )
 from controlplane.invoicing.draft_rules import complete_draft
+from controlplane.invoicing.month_rules import check_order
 from controlplane.invoicing.service_common import (
     SELLER_MISSING,
     SYSTEM_ACTOR,
@@ -34,6 +35,7 @@ from controlplane.invoicing.service_common import (
 from controlplane.invoicing.service_credit import draft_reductions, retry_reduction
 from controlplane.invoicing.service_deposit import compute_deposit
 from controlplane.invoicing.service_issue import MonthRating, hash_all, is_reduction, issue, rate_all
+from controlplane.invoicing.service_months import read_months
 from controlplane.invoicing.service_remake import remake_document
 from controlplane.kernel.errors import Conflict, InvalidInput, RempartError
 from controlplane.kernel.ids import TenantId
@@ -51,11 +53,15 @@ REASON_LENGTH_MAX: Final = 300
 def freeze_period(uow: UnitOfWork, tenant_id: TenantId, period: Period) -> FrozenPeriod:
     """Draw the line under a month's usage. Ingest waits for this transaction: commit it before drafting.
 
-    Errors: Conflict while the period runs, InvalidInput for a period that is no month. Again gives the same.
+    Errors: Conflict while the period runs, or when another month must be closed first; InvalidInput for a period that
+    is no month. Again gives the same.
     """
     _check_month(uow, tenant_id, period)
     known = metering.find_frozen_period(uow, tenant_id, period)
-    return known if known is not None else metering.freeze_period(uow, tenant_id, period)
+    if known is not None:
+        return known
+    check_order(read_months(uow, tenant_id), period)
+    return metering.freeze_period(uow, tenant_id, period)
 
 
 def close_period(
@@ -104,6 +110,7 @@ def draft_period(
         known = repository.find_period_invoice(uow, tenant_id, period)
         notes = tuple(repository.list_reductions(uow, tenant_id, period.start))
         return PeriodClose(tenant_id, period, known, is_new=False, credit_notes=notes)
+    check_order(read_months(uow, tenant_id), period)
     frozen = freeze_period(uow, tenant_id, period)
     draft, rated = compute_draft(
         uow, new_draft(uow, tenant_id, InvoiceKind.INVOICE, period, is_issue_wanted), frozen

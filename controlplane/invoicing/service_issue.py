@@ -24,6 +24,7 @@ from controlplane.invoicing.events import InvoiceIssued
 from controlplane.invoicing.mentions_rules import missing_mentions
 from controlplane.invoicing.numbering_rules import NUMBER_MAX, format_number, next_in_series
 from controlplane.invoicing.posting_rules import make_entry
+from controlplane.invoicing.service_months import list_corrected_months
 from controlplane.invoicing.terms_rules import due_on
 from controlplane.invoicing.totals_rules import check_totals
 from controlplane.invoicing.vat_rules import decide_vat, supply_day
@@ -81,10 +82,11 @@ class MonthRating:
 
 
 def rate_all(uow: UnitOfWork, tenant_id: TenantId, period: Period, frozen: FrozenPeriod) -> MonthRating:
-    """Rate a month and correct the months that were billed before."""
+    """Rate a month and bring earlier months up to date, whatever became of them."""
     cutoff = frozen.cutoff_batch_id
     month = rating.rate_period(uow, tenant_id, period, cutoff)
-    corrections = rating.rate_corrections(uow, tenant_id, cutoff)
+    months = list_corrected_months(uow, tenant_id, period)
+    corrections = rating.rate_corrections(uow, tenant_id, cutoff, periods=months)
     return MonthRating(
         (month, *(part for part in corrections if part.net_minor >= 0)),
         tuple(part for part in corrections if part.net_minor < 0),
@@ -108,7 +110,7 @@ def find_reduction(uow: UnitOfWork, note: Invoice) -> tuple[RatedPeriod, FrozenP
     )
     if frozen is None:
         return None
-    corrections = rating.rate_corrections(uow, note.tenant_id, frozen.cutoff_batch_id)
+    corrections = rating.rate_corrections(uow, note.tenant_id, frozen.cutoff_batch_id, periods=[note.period])
     found = [part for part in corrections if part.period == note.period and part.net_minor < 0]
     return (found[0], frozen) if found else None
 

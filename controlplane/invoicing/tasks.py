@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
 
 from controlplane.invoicing import service
 from controlplane.invoicing.domain import InvoiceId, InvoiceState
-from controlplane.invoicing.metrics import DOCUMENTS_HELD
+from controlplane.invoicing.metrics import DOCUMENTS_HELD, USAGE_UNREACHABLE
 from controlplane.invoicing.vies import NullVatIdChecker, RestVatIdChecker, VatIdChecker
 from controlplane.kernel.errors import RempartError
 from controlplane.kernel.ids import TenantId
@@ -28,6 +28,8 @@ TICKS = (Tick("invoicing.retry_held", RETRY_SECONDS), Tick("invoicing.close_mont
 # Gateways and cells deliver what they spooled before the month is frozen; what comes later is a correction.
 CLOSE_GRACE: Final = timedelta(hours=6)
 BATCH: Final = 200
+# More than ten years at once are no outage.
+MONTHS_MAX: Final = 120
 ACTOR: Final = "system:invoicing"
 
 
@@ -108,17 +110,51 @@ def _note_failure(database: Database, invoice_id: InvoiceId, reason: str) -> Non
 
 
 def close_ended_months(database: Database) -> int:
-    """Close the month that ended last for every tenant that is not closed yet; return how many were closed."""
+    """Close every month that has ended, for each tenant from its oldest open one on; return how many were closed.
+
+    After an outage that lasted months, each of them is closed, in its order.
+    """
     with database.system(is_read_only=True) as uow:
-        ended = Period.month_of(uow.now - CLOSE_GRACE, PARIS).start - timedelta(microseconds=1)
-        period = Period.month_of(ended, PARIS)
-        tenants = service.list_unclosed_tenants(uow, period)
-    for tenant_id in tenants:
-        try:
+        ended = Period.month_of(uow.now - CLOSE_GRACE, PARIS).start
+        tenants = service.list_unclosed_tenants(
+            uow, Period.month_of(ended - timedelta(microseconds=1), PARIS)
+        )
+    closed = sum(_close_tenant(database, tenant_id, ended) for tenant_id in tenants)
+    report_unreachable(database)
+    return closed
+
+
+def report_unreachable(database: Database) -> int:
+    """Raise the alarm for accepted usage that no bill will look at; return how many events that are."""
+    with database.system(is_read_only=True) as uow:
+        lost = service.list_unreachable_usage(uow, uow.now)
+    for one in lost:
+        log.error(
+            "usage_unreachable",
+            tenant_id=str(one.tenant_id),
+            month=f"{one.month.start.astimezone(PARIS):%Y-%m}",
+            events=one.event_count,
+        )
+    count = sum(one.event_count for one in lost)
+    USAGE_UNREACHABLE.set(count)
+    return count
+
+
+def _close_tenant(database: Database, tenant_id: TenantId, ended: datetime) -> int:
+    """Close one tenant's months that end by `ended`; what stops one stops its later ones, and no other tenant."""
+    closed = 0
+    try:
+        while closed < MONTHS_MAX:
             with database.system(tenant_id) as uow:
+                period = service.find_next_month(uow, tenant_id)
+                if period.end > ended:
+                    return closed
                 service.freeze_period(uow, tenant_id, period)
             with database.system(tenant_id) as uow:
                 service.close_period(uow, tenant_id, period, actor=ACTOR)
-        except RempartError as err:
-            log.warning("month_not_closed", tenant_id=str(tenant_id), code=err.code, reason=err.message)
-    return len(tenants)
+            closed += 1
+    except RempartError as err:
+        log.warning("month_not_closed", tenant_id=str(tenant_id), code=err.code, reason=err.message)
+    except Exception as err:
+        log.exception("month_not_closed", tenant_id=str(tenant_id), error=str(err))
+    return closed

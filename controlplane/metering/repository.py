@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -111,6 +111,25 @@ def _filters(query: TotalQuery) -> list[ColumnElement[bool]]:
     if query.meter is not None:
         found.append(row.meter == query.meter)
     return found
+
+
+def find_first_hour(uow: UnitOfWork, tenant_id: TenantId) -> datetime | None:
+    found = uow.session.scalar(
+        select(func.min(UsageHourlyRow.hour)).where(UsageHourlyRow.tenant_id == tenant_id)
+    )
+    return None if found is None else found.astimezone(UTC)
+
+
+def list_usage_months(uow: UnitOfWork, before: datetime, zone: str) -> list[tuple[TenantId, datetime, int]]:
+    """Tenants, the starts of their months with usage that ended by `before`, and how many events each holds."""
+    month = func.date_trunc("month", UsageHourlyRow.hour, zone)
+    rows = uow.session.execute(
+        select(UsageHourlyRow.tenant_id, month, func.sum(UsageHourlyRow.event_count))
+        .where(UsageHourlyRow.hour < before)
+        .group_by(UsageHourlyRow.tenant_id, month)
+        .order_by(month, UsageHourlyRow.tenant_id)
+    )
+    return [(tenant_id, start.astimezone(UTC), int(count)) for tenant_id, start, count in rows]
 
 
 def list_frozen_periods(uow: UnitOfWork, tenant_id: TenantId) -> list[FrozenPeriod]:

@@ -6,9 +6,11 @@ from controlplane.metering.service_allocations import list_sources, slice_source
 from controlplane.metering.service_ingest import EVENTS_MAX, ingest
 from controlplane.metering.service_periods import (
     ensure_months,
+    find_first_usage,
     find_frozen_period,
     freeze_period,
     list_frozen_periods,
+    list_usage_months,
 )
 from controlplane.metering.service_totals import (
     find_damage,
@@ -24,6 +26,7 @@ __all__ = [
     "ensure_months",
     "find_damage",
     "find_drift",
+    "find_first_usage",
     "find_frozen_period",
     "freeze_period",
     "ingest",
@@ -33,5 +36,6 @@ __all__ = [
     "list_late_totals",
     "list_sources",
     "list_totals",
+    "list_usage_months",
     "slice_source",
 ]

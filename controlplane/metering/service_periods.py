@@ -69,6 +69,19 @@ def list_frozen_periods(uow: UnitOfWork, tenant_id: TenantId) -> list[FrozenPeri
     return repository.list_frozen_periods(uow, tenant_id)
 
 
+def find_first_usage(uow: UnitOfWork, tenant_id: TenantId) -> datetime | None:
+    """The hour of a tenant's earliest usage; None when it used nothing."""
+    return repository.find_first_hour(uow, tenant_id)
+
+
+def list_usage_months(uow: UnitOfWork, before: datetime) -> list[tuple[TenantId, Period, int]]:
+    """Whose months hold how many usage events, of months of Paris that lie before an instant."""
+    return [
+        (tenant_id, Period.month_of(start), count)
+        for tenant_id, start, count in repository.list_usage_months(uow, before, PARIS.key)
+    ]
+
+
 def find_frozen_period(uow: UnitOfWork, tenant_id: TenantId, period: Period) -> FrozenPeriod | None:
     return next((each for each in list_frozen_periods(uow, tenant_id) if each.period == period), None)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 from sqlalchemy import func, insert, select, text
@@ -271,6 +271,16 @@ def list_booked_periods(uow: UnitOfWork, tenant_id: TenantId) -> dict[Period, in
         .order_by(RatedPeriodRow.period_start)
     )
     return {Period(start, end): cutoff for start, end, cutoff in rows}
+
+
+def list_seen_cutoffs(uow: UnitOfWork, tenant_id: TenantId) -> dict[datetime, int]:
+    """The latest cut-off that any bill of a period looked at, by the period's start."""
+    rows = uow.session.execute(
+        select(RatedPeriodRow.period_start, func.max(func.coalesce(RatedPeriodRow.cutoff, 0)))
+        .where(RatedPeriodRow.tenant_id == tenant_id)
+        .group_by(RatedPeriodRow.period_start)
+    )
+    return {start.astimezone(UTC): int(cutoff) for start, cutoff in rows}
 
 
 def list_booked_lines(uow: UnitOfWork, tenant_id: TenantId, period: Period) -> list[RatedLine]:

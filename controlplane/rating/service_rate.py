@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
@@ -120,15 +120,24 @@ def _plan_spans(
     return list_plan_spans(period, had, default_plan(uow))
 
 
-def rate_corrections(uow: UnitOfWork, tenant_id: TenantId, cutoff: BatchId) -> tuple[RatedPeriod, ...]:
-    """What the periods that were billed before come to now, less what was billed: one for each that differs.
+def rate_corrections(
+    uow: UnitOfWork, tenant_id: TenantId, cutoff: BatchId, *, periods: Collection[Period] | None = None
+) -> tuple[RatedPeriod, ...]:
+    """What earlier periods come to now, less what was billed for them: one for each that differs.
+
+    `periods` are those to look at, whether they were billed or not (a period closed without an invoice comes to all
+    that has come for it since); None: those that were billed.
 
     `cutoff` is that of a freeze: what came later is for the next time, but what a bill of the period looked at
     already is not taken back, even where an older document is tried again. The whole period is rated again by the
     prices and plan of its own time. Credits do not pay corrections; negative ones are for a credit note.
     """
     found = []
-    for period, seen in list(repository.list_booked_periods(uow, tenant_id).items())[-CORRECTED_PERIODS_MAX:]:
+    booked_periods = repository.list_booked_periods(uow, tenant_id)
+    wanted = sorted(booked_periods if periods is None else periods, key=lambda period: period.start)
+    cutoffs = repository.list_seen_cutoffs(uow, tenant_id)
+    for period in wanted[-CORRECTED_PERIODS_MAX:]:
+        seen = cutoffs.get(period.start, 0)
         now = rate(replace(_gather(uow, tenant_id, period, BatchId(max(cutoff, seen))), grants=()))
         booked = repository.list_booked_lines(uow, tenant_id, period)
         lines = correct(now.lines, booked)
