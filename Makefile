@@ -12,11 +12,11 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-compile --require-hashes
 # Test files run side by side; each worker starts a PostgreSQL, a Redis and a Kubernetes of its own (1 GiB).
 WORKERS ?= 2
-LOCKS := requirements.lock requirements-bare.lock
+LOCKS := requirements.lock requirements-bare.lock requirements-production-bare.lock
 # One stamp for each content of the locks: another content is another stamp, and so another installation.
 STAMP := $(VENV)/.installed-$(shell cat $(LOCKS) | cksum | tr ' ' '-')
 
-.PHONY: help setup build up down status logs demo test test-fast lint format types imports golden bench screenshots presubmit clean
+.PHONY: help setup build up down status logs demo test test-fast lint format types imports golden locks bench screenshots presubmit clean
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -30,7 +30,7 @@ $(STAMP): $(LOCKS)
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
 	  { echo "python -m venv failed; on Debian and Ubuntu it is in the package python3-venv." >&2; exit 1; }
 	@$(INSTALL) -r requirements.lock
-	@$(INSTALL) --no-deps -r requirements-bare.lock
+	@$(INSTALL) --no-deps -r requirements-bare.lock -r requirements-production-bare.lock
 	@printf '%s\n' '#!/bin/sh' '# The rempart command of this checkout.' \
 	  'export PYTHONPATH="$(CURDIR)$${PYTHONPATH:+:$$PYTHONPATH}"' \
 	  'exec "$(CURDIR)/$(BIN)/python" -c "from controlplane.cli.main import main; main()" "$$@"' \
@@ -80,6 +80,11 @@ imports: setup  ## who may import whom
 
 golden: setup  ## write the golden files anew; their diff is reviewed as a contract
 	@REMPART_GOLDEN=write $(BIN)/python -m pytest tests/golden tests/unit/gateway/test_envoy_config.py tests/unit/cli/test_commands.py tests/architecture/test_retention.py
+
+locks: setup  ## write the production lock anew from pyproject.toml, at the versions of requirements.lock
+	@{ sed -n '/^#/p;/^[^#]/q' requirements-production.lock; $(BIN)/python -m uv pip compile pyproject.toml --quiet \
+	  --generate-hashes --no-emit-index-url --no-header --no-annotate --universal --python-version 3.11 -c requirements.lock; } \
+	  > requirements-production.lock.new && mv requirements-production.lock.new requirements-production.lock
 
 bench: build  ## measure; figures are printed and kept as JSON under build/bench; NAMES="api wake" chooses
 	@$(BIN)/python -m tests.bench $(NAMES)
