@@ -36,6 +36,7 @@ from controlplane.plumbing.database import Database
 from controlplane.plumbing.http_server import make_server
 from controlplane.plumbing.logging import configure
 from controlplane.plumbing.metrics import serve_metrics
+from controlplane.plumbing.query import refuse_unknown
 from controlplane.plumbing.rate_limit import RateLimiter
 from controlplane.plumbing.request_log import RequestLog
 from controlplane.plumbing.settings import Settings, load_settings
@@ -174,9 +175,10 @@ def _operations() -> tuple[BaseRoute, ...]:
     """
     operations = APIRouter()
     for router in PUBLIC_ROUTERS:
-        operations.include_router(router)
+        operations.include_router(router, dependencies=[Depends(refuse_unknown)])
     for router in ROUTERS:
-        operations.include_router(router, dependencies=[Depends(authenticate)], responses=ERRORS)
+        checks = [Depends(authenticate), Depends(refuse_unknown)]
+        operations.include_router(router, dependencies=checks, responses=ERRORS)
     return tuple(operations.routes)
 
 
