@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import structlog
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
@@ -26,6 +28,17 @@ def fleet(api: TestClient, database: Database, settings: Settings) -> Fleet:
     made = make_fleet(api, database, settings)
     add_site(made, "essonne-1", "FR")
     return made
+
+
+@pytest.fixture(autouse=True)
+def _server_is_silent() -> Iterator[None]:
+    """The door runs in this process: what it logs must not stand in what the command prints."""
+    before = structlog.get_config()
+    structlog.configure(
+        logger_factory=structlog.PrintLoggerFactory(file=io.StringIO()), cache_logger_on_first_use=False
+    )
+    yield
+    structlog.configure(**before)
 
 
 @pytest.fixture

@@ -38,6 +38,9 @@ class TestAnswers:
         _organizations(operator)
         _money(fleet, make_billing(fleet.api, fleet.database, settings), owner, operator, tmp_path)
         _audit(operator, ("admin", "audit"), tmp_path / "platform.jsonl")
+        assert operator.ask("admin", "invoices", "files") == []
+        assert operator.ask("admin", "deliveries", "list") == []
+        assert operator.ask("admin", "deliveries", "retry")["retried"] == 0
         assert owner.answered == set(COMMANDS)
 
     def test_the_other_formats_print_the_same_thing(self, owner: Shell) -> None:
