@@ -7,7 +7,6 @@ position.
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,10 @@ from typing import Any
 import orjson
 import structlog
 
-from controlplane.gateway.spool import Position, Spool, sync_folder
 from controlplane.gateway.usage_rules import decide_usage
-from controlplane.gateway.xds_writer import write_atomically
+from controlplane.spool import disk
+from controlplane.spool.record_rules import RECORD_BYTES_MAX, Position
+from controlplane.spool.segments import Spool
 
 log = structlog.get_logger(__name__)
 
@@ -72,8 +72,10 @@ class Collector:
             # No line ends here and none will: a torn last line of a killed Envoy, or rubbish.
             end = len(data)
         events = self._events(data[:end]) if end else []
-        position = self._spool.append(events)
+        position = self._spool.append([event for event in events if event["id"] not in self._replayed])
         self._move(Cursor(inode, offset + end, position.segment, position.length))
+        # Not before: a step that fails is made again, and must still know them.
+        self._replayed -= {event["id"] for event in events}
         return end
 
     def turn_over(self) -> bool:
@@ -136,19 +138,15 @@ class Collector:
         events = []
         for line in data.splitlines():
             event = self._event(line)
-            if event is None:
-                continue
-            if event["id"] in self._replayed:
-                self._replayed.discard(event["id"])
-                continue
-            events.append(event)
+            if event is not None:
+                events.append(event)
         return events
 
     def _event(self, line: bytes) -> dict[str, Any] | None:
         try:
             if len(line) > LINE_BYTES_MAX:
                 raise ValueError("the line is too long")
-            return decide_usage(line, self._gateway)
+            return _fitting(decide_usage(line, self._gateway))
         except (ValueError, KeyError, TypeError, AttributeError) as err:
             start = _find_glued(line)
             self._keep_aside(line[:start], str(err))
@@ -157,21 +155,32 @@ class Collector:
     def _keep_aside(self, line: bytes, reason: str) -> None:
         """Keep what cannot be read for a person to look at: nothing is thrown away."""
         log.error("access_log_line_refused", reason=reason, bytes=len(line))
-        with self._log.with_name("refused.log").open("ab") as file:
-            file.write(line[:LINE_BYTES_MAX] + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+        disk.append_line(self._log.with_name("refused.log"), line[:LINE_BYTES_MAX])
 
     def _move(self, cursor: Cursor) -> None:
-        write_atomically(self._cursor_path, orjson.dumps(asdict(cursor)))
-        sync_folder(self._cursor_path.parent)
+        disk.replace_file(self._cursor_path, orjson.dumps(asdict(cursor)))
         self._cursor = cursor
 
     def _read_cursor(self) -> Cursor | None:
+        """Read the cursor; without a good one the whole log is read again, and what the spool has is known by id."""
         try:
-            return Cursor(**orjson.loads(self._cursor_path.read_bytes()))
-        except (FileNotFoundError, orjson.JSONDecodeError, TypeError):
+            held = orjson.loads(self._cursor_path.read_bytes())
+            fields = [held[name] for name in ("inode", "offset", "segment", "length")]
+        except FileNotFoundError:
             return None
+        except (OSError, orjson.JSONDecodeError, KeyError, TypeError) as err:
+            log.error("cursor_damaged", reason=type(err).__name__)
+            return None
+        if not all(type(value) is int and value >= 0 for value in fields):
+            log.error("cursor_damaged", reason="a field is not a whole number")
+            return None
+        return Cursor(*fields)
+
+
+def _fitting(event: dict[str, Any] | None) -> dict[str, Any] | None:
+    if event is not None and len(orjson.dumps(event)) + 2 > RECORD_BYTES_MAX:
+        raise ValueError("the event is too large")
+    return event
 
 
 def _find_glued(line: bytes) -> int | None:

@@ -21,6 +21,10 @@ class Metrics:
             "rempart_gateway_usage_not_taken", "Batches of usage that have to be sent again.",
             registry=self.registry,
         )  # fmt: skip
+        self.spool_damage = Counter(
+            "rempart_gateway_spool_damage", "Lines and segments of the usage spool found damaged at a start.",
+            registry=self.registry,
+        )  # fmt: skip
         self.is_redis_connected = Gauge(
             "rempart_gateway_redis_connected", "1 while snapshots and budgets are followed.",
             registry=self.registry,

@@ -23,16 +23,19 @@ from controlplane.gateway.metrics import Metrics
 from controlplane.gateway.pressure import report_pressure
 from controlplane.gateway.redis_feed import RedisFeed, connect
 from controlplane.gateway.route_rules import decide_routes
-from controlplane.gateway.shipper import IngestTarget, UsageShipper
-from controlplane.gateway.spool import Spool
 from controlplane.gateway.store import ENDPOINTS_PREFIX, ROUTING_KEY, Store
 from controlplane.gateway.wake import WAKES_LENGTH_MAX, WAKES_STREAM, WakeRecord
 from controlplane.gateway.xds_writer import XdsWriter, write_atomically
+from controlplane.spool.segments import Spool, SpoolBusy
+from controlplane.spool.shipper import Counts, IngestTarget, Shipper
 
 log = structlog.get_logger(__name__)
 
 COLLECT_SECONDS = 0.1
 """Between two looks at the access log; with Envoy's flush of 0.2 s a call is durable within about 0.3 s."""
+
+SPOOL_SEGMENT_BYTES_MAX = 8 * 1024 * 1024
+"""About 10,000 events: what is shipped leaves the disk in such pieces."""
 
 TURN_OVER_SECONDS = 5.0
 WAKES_WAITING_MAX = 1000
@@ -167,12 +170,7 @@ class GatewayProcess:
 
     async def _collect(self, session: aiohttp.ClientSession) -> None:
         loop = asyncio.get_running_loop()
-        spool = await asyncio.to_thread(Spool, self._config.spool_dir)
-        self._spool = spool
-        cursor = self._config.access_log.with_name("cursor.json")
-        collector = await asyncio.to_thread(
-            Collector, self._config.access_log, spool, cursor, self._config.name
-        )
+        collector = await self._open_collector()
         next_turn = loop.time()
         while True:
             try:
@@ -190,17 +188,33 @@ class GatewayProcess:
                 await asyncio.sleep(REPORT_SECONDS)
             await asyncio.sleep(COLLECT_SECONDS)
 
-    def _make_shipper(self) -> UsageShipper:
-        config = self._config
-        target = IngestTarget(config.ingest_url, config.ingest_key, config.ingest_key_file)
-        cursor = config.gateway_dir / "shipper" / "usage-cursor.json"
+    async def _open_collector(self) -> Collector:
+        """Open the spool and what reads the access log; a disk that does not let it is asked again."""
+        cursor = self._config.access_log.with_name("cursor.json")
+        while True:
+            try:
+                if self._spool is None:
+                    self._spool = await asyncio.to_thread(
+                        Spool, self._config.spool_dir, segment_bytes_max=SPOOL_SEGMENT_BYTES_MAX
+                    )
+                    self._metrics.spool_damage.inc(self._spool.damage.lines + self._spool.damage.segments)
+                return await asyncio.to_thread(
+                    Collector, self._config.access_log, self._spool, cursor, self._config.name
+                )
+            except (OSError, SpoolBusy) as err:
+                log.error("usage_not_collected", reason=f"{type(err).__name__}: {err}")
+            await asyncio.sleep(REPORT_SECONDS)
+
+    def _make_shipper(self) -> Shipper:
+        config, metrics = self._config, self._metrics
         # The spool is opened by the collector, which repairs it first.
-        return UsageShipper(
+        return Shipper(
             config.spool_dir,
-            cursor,
-            target,
+            config.gateway_dir / "shipper",
+            "usage",
+            IngestTarget(config.ingest_url, config.ingest_key, config.ingest_key_file),
             lambda: None if self._spool is None else self._spool.durable,
-            self._metrics,
+            counts=Counts(metrics.usage_shipped, metrics.usage_set_aside, metrics.usage_not_taken),
         )
 
     async def _reopen_logs(self, session: aiohttp.ClientSession) -> None:

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import structlog
 
+from controlplane.spool.record_rules import JsonObject, Position
+from controlplane.spool.segments import Spool, SpoolBusy
 from operators.allocation.allocation_rules import (
     BEAT_SECONDS,
     Assignment,
@@ -26,15 +28,23 @@ from operators.allocation.allocation_rules import (
     decide_records,
 )
 from operators.allocation.events import event_of, read_event
-from operators.allocation.spool import JsonObject, Spool, SpoolBusy
 from operators.allocation.views import ANNOTATION_GPUS, format_gpus, observe_gpu_pod, observe_node
 from operators.lib.clock import Clock
 from operators.lib.controller import Result, World
+from operators.lib.metrics import Metrics
 from operators.lib.objects import PODS, Obj, ObjectKey
 from operators.lib.store import Change, Store
 
 FIELD_MANAGER = "rempart-allocation"
 INDEX_NODE = "gpu-node"
+
+SPOOL = "allocation"
+SEGMENT_BYTES_MAX = 16 * 1024 * 1024
+SEGMENTS_KEPT = 2
+"""A segment begins with a beat of everything open: the newest two tell what is open, whenever the older one ended."""
+
+RECOVERIES_MAX = 10
+"""Attempts to read back what was open before a segment that nobody can read is passed over."""
 
 # GPUs that are not free yet (a pod that is still ending) are looked for again this often.
 WAIT_SECONDS = 1.0
@@ -48,9 +58,11 @@ class AllocationLedger:
     Records are written before they count: memory changes only once the disk has them.
     """
 
-    def __init__(self, directory: Path, clock: Clock) -> None:
+    def __init__(self, directory: Path, clock: Clock, metrics: Metrics | None = None) -> None:
         self._directory = directory
         self._clock = clock
+        self._metrics = metrics or Metrics()
+        self._recoveries = 0
         self._spool: Spool | None = None
         self._open: dict[str, dict[int, Interval]] = {}
         self._closed_at: dict[str, dict[int, datetime]] = {}
@@ -64,24 +76,53 @@ class AllocationLedger:
         return self._spool is not None
 
     @property
-    def durable(self) -> tuple[int, int] | None:
+    def durable(self) -> Position | None:
         """How far the spool may be shipped; None while another process writes it."""
         return None if self._spool is None else self._spool.durable
 
     def open(self) -> None:
-        """Take the spool and read back what was open. Errors: SpoolBusy, SpoolCorrupt, OSError."""
+        """Take the spool and read back what was open. Errors: SpoolBusy; OSError while the disk does not let it."""
         assert self._spool is None
         self._epoch = int(self._clock.now().timestamp())
-        self._spool = Spool(self._directory, on_rotate=self._opening_beats)
+        spool = Spool(
+            self._directory,
+            segment_bytes_max=SEGMENT_BYTES_MAX,
+            kept=SEGMENTS_KEPT,
+            on_rotate=self._opening_beats,
+        )
+        try:
+            self._recover(spool)
+        except OSError:
+            spool.close()
+            raise
+        self._spool = spool
+        self._metrics.spool_damage.labels(SPOOL).inc(spool.damage.lines + spool.damage.segments)
+        self._metrics.is_spool_open.labels(SPOOL).set(1)
+
+    def _recover(self, spool: Spool) -> None:
+        self._recoveries += 1
         self._open, self._closed_at = {}, {}
-        for event in self._spool.recover():
-            recorded = read_event(event)
-            if recorded is not None:
-                self._apply(recorded.interval, recorded.phase)
+        try:
+            for event in spool.recover():
+                self._apply_event(event)
+        except OSError as err:
+            if self._recoveries < RECOVERIES_MAX:
+                raise
+            log.error("open_intervals_not_read", error=str(err))
         self._recovered_nodes = {node for node, intervals in self._open.items() if intervals}
+
+    def _apply_event(self, event: JsonObject) -> None:
+        try:
+            recorded = read_event(event)
+        except (KeyError, ValueError, TypeError, AttributeError) as err:
+            log.error("spooled_event_unreadable", error=repr(err)[:300])
+            return
+        if recorded is not None:
+            self._apply(recorded.interval, recorded.phase)
 
     def close(self) -> None:
         """Let go of the spool; another process may take it."""
+        self._metrics.is_spool_open.labels(SPOOL).set(0)
         if self._spool is not None:
             self._spool.close()
             self._spool = None
@@ -181,7 +222,8 @@ class AllocationReconciler:
 async def run_ledger(ledger: AllocationLedger, wake: Callable[[str], None]) -> None:
     """Hold the spool while this process leads. `wake` gets the nodes whose intervals were read back.
 
-    Errors: SpoolCorrupt, OSError: an operator that cannot meter must not pretend to.
+    A disk that does not let it be opened is asked again: this process records nothing and numbers no GPU meanwhile
+    (`rempart_operator_spool_open` is 0), and goes on by itself once the disk is good.
     """
     try:
         while not ledger.is_open:
@@ -189,6 +231,9 @@ async def run_ledger(ledger: AllocationLedger, wake: Callable[[str], None]) -> N
                 ledger.open()
             except SpoolBusy:
                 log.warning("spool_busy", retry_seconds=WAIT_SECONDS)
+                await asyncio.sleep(WAIT_SECONDS)
+            except OSError as err:
+                log.error("spool_not_opened", error=str(err), retry_seconds=WAIT_SECONDS)
                 await asyncio.sleep(WAIT_SECONDS)
         for node in ledger.nodes():
             wake(node)

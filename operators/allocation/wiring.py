@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from controlplane.spool.shipper import Counts, IngestTarget, Shipper
 from operators.allocation.reconcile import (
     INDEX_NODE,
+    SEGMENTS_KEPT,
+    SPOOL,
     AllocationLedger,
     AllocationReconciler,
     keys_of_node,
     node_of_pod,
     run_ledger,
 )
-from operators.allocation.shipper import SPOOL, AllocationShipper
 from operators.allocation.views import LABEL_TENANT
 from operators.lib.controller import Controller
 from operators.lib.manager import Manager
@@ -24,21 +26,27 @@ def setup(manager: Manager) -> None:
     """
     nodes = manager.store(NODES)
     pods = manager.store(PODS, label_selector=LABEL_TENANT, indexers={INDEX_NODE: node_of_pod})
-    ledger = AllocationLedger(manager.settings.state_dir / "spool" / SPOOL, manager.clock)
-    reconciler = AllocationReconciler(nodes, pods, ledger, manager.settings.cell)
+    settings, metrics = manager.settings, manager.world.client.metrics
+    folder = settings.state_dir / "spool" / SPOOL
+    ledger = AllocationLedger(folder, manager.clock, metrics)
+    reconciler = AllocationReconciler(nodes, pods, ledger, settings.cell)
     controller = Controller("allocation", reconciler.reconcile, nodes).watches(pods, keys_of_node)
     manager.add_controller(controller)
     manager.add_runnable(
         "allocation-spool", lambda: run_ledger(ledger, lambda node: controller.enqueue(ObjectKey("", node)))
     )
-    settings = manager.settings
     if settings.ingest_url:
-        shipper = AllocationShipper(
-            settings.state_dir / "spool" / SPOOL,
+        shipper = Shipper(
+            folder,
             settings.state_dir / "shipper",
-            settings.ingest_url,
-            settings.read_ingest_key,
+            SPOOL,
+            IngestTarget(settings.ingest_url, settings.ingest_key, settings.ingest_key_file),
             lambda: ledger.durable,
-            manager.world.client.metrics,
+            counts=Counts(
+                metrics.usage_shipped.labels(SPOOL),
+                metrics.usage_set_aside.labels(SPOOL),
+                metrics.usage_not_taken.labels(SPOOL),
+            ),
+            kept=SEGMENTS_KEPT,
         )
         manager.add_runnable("allocation-shipper", shipper.run)

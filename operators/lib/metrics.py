@@ -55,6 +55,14 @@ class Metrics:
             "rempart_operator_events", "Kubernetes Events by what became of them.", ["outcome"],
             registry=self.registry,
         )  # fmt: skip
+        self.spool_damage = Counter(
+            "rempart_operator_spool_damage", "Lines and segments of a spool found damaged when it was opened.",
+            ["spool"], registry=self.registry,
+        )  # fmt: skip
+        self.is_spool_open = Gauge(
+            "rempart_operator_spool_open", "1 while this process can record what it meters.", ["spool"],
+            registry=self.registry,
+        )  # fmt: skip
         self.is_leader = Gauge(
             "rempart_operator_leader", "1 while this process leads.", registry=self.registry
         )

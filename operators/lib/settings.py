@@ -33,15 +33,6 @@ class OperatorSettings:
     ingest_key: str = field(repr=False, default="")
     ingest_key_file: Path | None = None
 
-    def read_ingest_key(self) -> str:
-        """The producer's key, "" while there is none: its file may appear later, or hold a new key."""
-        if self.ingest_key or self.ingest_key_file is None:
-            return self.ingest_key
-        try:
-            return self.ingest_key_file.read_text(encoding="ascii").strip()
-        except FileNotFoundError:
-            return ""
-
 
 class InvalidSettings(ValueError):
     """An environment variable has a value that cannot be used."""

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import orjson
 
-from operators.allocation import shipper as allocation
-from operators.allocation.spool import Spool
+from controlplane.spool.segments import Spool
+from controlplane.spool.shipper import IngestTarget, Shipper
+from operators.allocation.reconcile import SEGMENTS_KEPT
 
 # Small steps, so that a kill falls between any two of them.
-allocation.LINES_MAX = 20
+LINES_MAX = 20
 RECORDS_AT_ONCE = 3
 PAUSE_SECONDS = 0.05
 SEGMENT_BYTES = 20_000
@@ -38,13 +39,15 @@ async def main() -> None:
         await asyncio.sleep(PAUSE_SECONDS)
     script = [orjson.loads(line) for line in path.read_bytes().splitlines()]
     key = Path(os.environ["REMPART_INGEST_KEY_FILE"]).read_text(encoding="ascii").strip()
-    with Spool(folder / "spool", segment_bytes_max=SEGMENT_BYTES) as spool:
-        shipper = allocation.AllocationShipper(
+    with Spool(folder / "spool", segment_bytes_max=SEGMENT_BYTES, kept=SEGMENTS_KEPT) as spool:
+        shipper = Shipper(
             folder / "spool",
             folder / "state",
-            os.environ["REMPART_INGEST_URL"],
-            lambda: key,
+            "allocation",
+            IngestTarget(os.environ["REMPART_INGEST_URL"], key),
             lambda: spool.durable,
+            kept=SEGMENTS_KEPT,
+            lines_max=LINES_MAX,
         )
         await asyncio.gather(shipper.run(), write(spool, script))
 

@@ -6,32 +6,28 @@ import asyncio
 import sys
 from pathlib import Path
 
-import aiohttp
-
-from controlplane.gateway import shipper as usage
-from controlplane.gateway.spool import Spool
-from operators.allocation import shipper as allocation
-from operators.allocation.spool import Spool as AllocationSpool
+from controlplane.spool.segments import Spool
+from controlplane.spool.shipper import IngestTarget, Shipper
+from operators.allocation.reconcile import SEGMENTS_KEPT
 
 # Small steps, so that a kill falls between any two of them.
-usage.BATCH_EVENTS_MAX = 40
-allocation.LINES_MAX = 40
+LINES_MAX = 40
 
 
 async def main(kind: str, folder: Path, url: str, key_file: Path) -> None:
-    if kind == "usage":
-        spool = Spool(folder / "spool")
-        target = usage.IngestTarget(url, key_file=key_file)
-        cursor = folder / "state" / "cursor.json"
-        async with aiohttp.ClientSession() as session:
-            await usage.UsageShipper(folder / "spool", cursor, target, lambda: spool.durable).run(session)
-    else:
-        with AllocationSpool(folder / "spool") as held:
-            key = key_file.read_text(encoding="ascii").strip()
-            shipper = allocation.AllocationShipper(
-                folder / "spool", folder / "state", url, lambda: key, lambda: held.durable
-            )
-            await shipper.run()
+    kept = 1 if kind == "usage" else SEGMENTS_KEPT
+    target = IngestTarget(url, key_file=key_file)
+    with Spool(folder / "spool", kept=kept) as spool:
+        shipper = Shipper(
+            folder / "spool",
+            folder / "state",
+            kind,
+            target,
+            lambda: spool.durable,
+            kept=kept,
+            lines_max=LINES_MAX,
+        )
+        await shipper.run()
 
 
 if __name__ == "__main__":

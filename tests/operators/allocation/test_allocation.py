@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from operators.allocation.spool import list_segments, read_segment
+from controlplane.spool.segments import list_segments, read_segment, segment_path
 from operators.lib.objects import PODS, ObjectKey
 from tests.operators.inference.world import Cell, eventually
 
@@ -12,7 +12,11 @@ from tests.operators.inference.world import Cell, eventually
 def records(cell: Cell, phase: str = "") -> list[dict[str, Any]]:
     """Spooled events of this cell's node, oldest first."""
     directory = cell.state_dir / "spool" / "allocation"
-    found = [event for path in list_segments(directory) for event in read_segment(path)]
+    found = [
+        event
+        for number in list_segments(directory)
+        for event in read_segment(segment_path(directory, number))
+    ]
     mine = [event for event in found if event["data"]["node"] == f"node-{cell.suffix}"]
     return [event for event in mine if not phase or event["data"]["phase"] == phase]
 

@@ -10,7 +10,7 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from operators.allocation.spool import list_segments, read_segment
+from controlplane.spool.segments import list_segments, read_segment, segment_path
 from operators.lib.objects import PODS, ObjectKey
 from tests.operators.inference.world import Cell, eventually
 
@@ -71,7 +71,11 @@ class TestKill:
         directory = cell.state_dir / "spool" / "allocation"
 
         async def spooled(phase: str, count: int) -> list[str] | None:
-            events = [event for path in list_segments(directory) for event in read_segment(path)]
+            events = [
+                event
+                for number in list_segments(directory)
+                for event in read_segment(segment_path(directory, number))
+            ]
             mine = [each for each in events if each["data"]["node"] == f"node-{cell.suffix}"]
             ids = [each["id"] for each in mine if each["data"]["phase"] == phase]
             return ids if len(ids) >= count else None
@@ -82,7 +86,7 @@ class TestKill:
             await cell.wait_phase(deployment, "HEALTHY")
             await kill(first)
         (pod,) = await cell.pods()
-        with list_segments(directory)[-1].open("ab") as segment:
+        with segment_path(directory, list_segments(directory)[-1]).open("ab") as segment:
             segment.write(b'{"specversion":"1.0","id":"torn')
         async with operator_process(cell):
             key = ObjectKey(cell.namespace, pod["metadata"]["name"])

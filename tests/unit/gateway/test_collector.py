@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from controlplane.gateway import collector as module
 from controlplane.gateway.collector import Collector
-from controlplane.gateway.spool import Spool
+from controlplane.spool.segments import Spool
+from tests.fixtures.disk_faults import full, injected
 
 
 def _line(request_id: str) -> bytes:
@@ -34,9 +35,12 @@ class _Desk:
         self.folder = folder
         self.log = folder / "access.log"
         self.cursor = folder / "cursor.json"
+        self.spool: Spool | None = None
         self.restart()
 
     def restart(self) -> None:
+        if self.spool is not None:
+            self.spool.close()
         self.spool = Spool(self.folder / "spool", segment_bytes_max=600)
         self.collector = Collector(self.log, self.spool, self.cursor, "g")
 
@@ -92,6 +96,36 @@ def test_every_call_is_in_the_spool_once_in_any_order_of_crashes(acts: list[str]
                 desk.collector.drop_finished()
         desk.drain()
         assert desk.ids() == [f"req_{number}" for number in range(written)]
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    [b"", b"{", b"\0" * 9, b"[1]", b"3", b'{"inode": 1}', b'{"inode": "1", "offset": 0, "segment": 1, "length": 0}',
+     b'{"inode": 1, "offset": -4, "segment": 1, "length": 0}'],
+)  # fmt: skip
+@pytest.mark.case("H3")
+def test_a_damaged_cursor_doubles_nothing_and_loses_nothing(desk: _Desk, cursor: bytes) -> None:
+    desk.write(_line("req_1") + _line("req_2"))
+    desk.drain()
+    desk.cursor.write_bytes(cursor)
+    desk.restart()
+    desk.write(_line("req_3"))
+    desk.drain()
+    assert desk.ids() == ["req_1", "req_2", "req_3"]
+
+
+@pytest.mark.case("X7")
+def test_a_step_that_fails_on_a_full_disk_doubles_nothing_when_it_is_made_again(desk: _Desk) -> None:
+    """Also not after a restart, when lines are known only by what the spool holds behind the cursor."""
+    desk.write(_line("req_1"))
+    desk.drain()
+    desk.cursor.unlink()
+    desk.restart()
+    desk.write(_line("req_2"))
+    with injected(full(0, 10**9)), pytest.raises(OSError, match="injected"):
+        desk.collector.step()
+    desk.drain()
+    assert desk.ids() == ["req_1", "req_2"]
 
 
 def test_a_line_still_being_written_is_waited_for(desk: _Desk) -> None:

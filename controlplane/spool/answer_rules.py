@@ -1,4 +1,4 @@
-"""What to do with an answer of the usage ingest. Pure."""
+"""What an answer of the usage ingest settles. Pure."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class Step(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """`aside` holds (index, reason) of events that were not taken: a person looks at them."""
+    """`refused` holds (index, reason) of events that were not taken: a person looks at them."""
 
     step: Step
-    aside: tuple[tuple[int, str], ...] = ()
+    refused: tuple[tuple[int, str], ...] = ()
     reason: str = ""
 
 
@@ -54,12 +54,12 @@ def _describe(status: int, body: bytes) -> str:
 def _read_results(body: bytes, count: int) -> Decision:
     try:
         results = orjson.loads(body)["results"]
-        settled = [(str(item["result"]), str(item["reason"] or "")) for item in results]
-    except (orjson.JSONDecodeError, KeyError, TypeError):
-        return Decision(Step.WAIT, reason="the answer is not one of ours")
+        settled = [(str(item["result"]), str(item.get("reason") or "")) for item in results]
+    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+        return Decision(Step.WAIT, reason="the answer is not one of the usage ingest")
     if len(settled) != count:
-        return Decision(Step.WAIT, reason="the answer does not settle every event")
-    aside = tuple(
-        (at, f"{result}: {why}") for at, (result, why) in enumerate(settled) if result not in _TAKEN
+        return Decision(Step.WAIT, reason="the answer does not speak of each event")
+    refused = (
+        (index, f"{result}: {text}") for index, (result, text) in enumerate(settled) if result not in _TAKEN
     )
-    return Decision(Step.ADVANCE, aside)
+    return Decision(Step.ADVANCE, tuple(refused))
