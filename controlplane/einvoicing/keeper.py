@@ -8,7 +8,7 @@ import structlog
 
 from controlplane.einvoicing import repository, service
 from controlplane.einvoicing.documents import make_documents, try_documents
-from controlplane.einvoicing.domain import FINISHED
+from controlplane.einvoicing.domain import FINISHED, EInvoice, EInvoiceState
 from controlplane.invoicing.document_port import FileState, use_keeper
 from controlplane.invoicing.domain import Invoice, InvoiceId
 from controlplane.kernel.errors import Unavailable
@@ -43,10 +43,14 @@ class ArchivingKeeper:
         service.archive(uow, invoice, documents)
 
     def find_states(self, uow: UnitOfWork, invoice_ids: Sequence[InvoiceId]) -> Mapping[InvoiceId, FileState]:
-        return {
-            one.invoice_id: FileState(one.state, one.message, is_kept=one.state in FINISHED)
-            for one in repository.list_einvoices(uow, invoice_ids)
-        }
+        return {one.invoice_id: _file_state(one) for one in repository.list_einvoices(uow, invoice_ids)}
+
+
+def _file_state(one: EInvoice) -> FileState:
+    """What a platform says later is no fact of the file: once kept, it stays ARCHIVED."""
+    if one.state in FINISHED:
+        return FileState(EInvoiceState.ARCHIVED, "", is_kept=True)
+    return FileState(one.state, one.message, is_kept=False)
 
 
 def register_keeper() -> None:

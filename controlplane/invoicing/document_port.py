@@ -16,7 +16,7 @@ from controlplane.plumbing.database import UnitOfWork
 
 @dataclass(frozen=True, slots=True)
 class FileState:
-    """Where the files of an issued document stand (PENDING, RENDER_FAILED, ARCHIVED, …) and what was said of it."""
+    """Where the files of an issued document stand (PENDING, RENDER_FAILED, ARCHIVED) and what was said of it."""
 
     state: str
     message: str

@@ -181,10 +181,10 @@ class BuyerShape(WireModel):
 
 class FileShape(WireModel):
     state: str = Field(
-        description="PENDING, RENDER_FAILED, ARCHIVED (made and kept), SUBMITTED, SUBMIT_FAILED, NOT_TRANSMITTED.",
+        description="PENDING, RENDER_FAILED, or ARCHIVED: made, and kept as it is.",
         examples=["ARCHIVED"],
     )
-    reason: str = Field(description="What failed or was answered.", examples=[""])
+    reason: str = Field(description="What failed.", examples=[""])
 
 
 class InvoiceShape(WireModel):
