@@ -9,6 +9,7 @@ import typer
 from controlplane.cli import (
     admin_billing,
     admin_deliveries,
+    admin_keys,
     admin_law,
     admin_ledger,
     admin_payments,
@@ -23,6 +24,7 @@ from controlplane.cli.output import Format, OutputOption, show_list, show_one
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 organizations = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 clock = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(admin_keys.app, name="keys", help="Keys of the operator's people and of what reports usage.")
 app.add_typer(organizations, name="organizations", help="Customers and their limits.")
 app.add_typer(admin_sites.datacenters, name="datacenters", help="Sites.")
 app.add_typer(admin_sites.pools, name="pools", help="Pools of equal machines.")
@@ -88,6 +90,17 @@ def resume_organization(organization: OrganizationArgument, output: OutputOption
     """Accept an organization's keys again."""
     with connect() as client:
         show_one(client.organizations.resume(organization), output)
+
+
+@organizations.command("recover")
+def recover_organization(
+    organization: OrganizationArgument,
+    reason: Annotated[str, typer.Option(help="Why; the organization reads it in its audit.")],
+    output: OutputOption = Format.TABLE,
+) -> None:
+    """Give an organization that has lost its keys an owner's key for a week; its text is shown this once."""
+    with connect() as client:
+        show_one(client.organizations.recover(organization, reason), output)
 
 
 @organizations.command("quotas")

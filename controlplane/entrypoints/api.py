@@ -18,12 +18,14 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from controlplane.entrypoints.admin_rules import ADMIN_PREFIX, right_of
 from controlplane.entrypoints.admission import KEY_MISSING, Admission, bearer_of
 from controlplane.entrypoints.openapi_rules import complete
 from controlplane.entrypoints.routers import PUBLIC_ROUTERS, ROUTERS
 from controlplane.identity import service as identity
 from controlplane.kernel.errors import (
     FieldProblem,
+    Forbidden,
     InvalidInput,
     NotFound,
     RempartError,
@@ -50,7 +52,6 @@ BODY_BYTES_MAX = 1 << 20
 LARGE_BODIES = {"/v1/usage_events": 8 << 20}
 # What all requests hold together: far below the memory that the chart gives this program.
 BODY_BYTES_HELD_MAX = 64 << 20
-ADMIN_PREFIX = "/v1/admin/"
 READY_SECONDS = 1.0
 BODIES_BUSY = "Too many large requests are being taken in just now; send this one again."
 SURPRISE = "Something went wrong on our side; the request id finds it in the logs."
@@ -121,6 +122,10 @@ def authenticate(request: Request) -> None:
     if request.url.path.startswith(ADMIN_PREFIX):
         # Each handler checks too; a handler that forgets is still behind this door.
         identity.require_platform(principal)
+        right = right_of(request.method, request.scope["route"].path)
+        if right is None:
+            raise Forbidden("No role of the platform operator has this operation.")
+        identity.require(principal, *right)
     request.state.principal = principal
     recent_uses: identity.RecentUses = request.app.state.recent_uses
     if recent_uses.is_due(principal.key_id, now):

@@ -16,7 +16,9 @@ PROBLEM_MEDIA: Final = "application/problem+json"
 # The one operation that needs no key.
 PUBLIC: Final = frozenset({"sign_up"})
 # Changes that say the whole new state, so that no version is lost by them.
-UNVERSIONED: Final = frozenset({"revoke_api_key", "admin_set_quota", "admin_set_plan", "move_clock"})
+UNVERSIONED: Final = frozenset(
+    {"revoke_api_key", "admin_revoke_api_key", "admin_set_quota", "admin_set_plan", "move_clock"}
+)
 # Changes that also make the thing: the first one has no version to name.
 MAKING: Final = frozenset({"set_budget", "set_accounting_entity", "admin_set_seller"})
 # A deployment never changes; its `version` counts the service's deployments.
@@ -69,6 +71,10 @@ TAGS: Final[tuple[tuple[str, str], ...]] = (
     ("capacity", "Datacenters, node pools and machines; the sites that a tenant can choose from."),
     ("sovereignty", "For the platform operator: legal facts that verdicts are made of."),
     ("admin: organizations", "For the platform operator: all organizations and their limits."),
+    (
+        "admin: keys",
+        "For the platform operator: keys of its own people, with roles, and of what reports usage.",
+    ),
     ("admin: audit", "For the platform operator: what its own keys did."),
     ("admin: prices", "For the platform operator: what is sold, prices, plans and credits."),
     ("admin: invoices", "For the platform operator: closing months, issuing, holding and crediting."),

@@ -16,6 +16,7 @@ from controlplane.einvoicing.keeper import register_keeper
 from controlplane.entrypoints.clock_api import router as clock_router
 from controlplane.entrypoints.deliveries_api import router as deliveries_router
 from controlplane.identity.api import router as identity_router
+from controlplane.identity.api_operator_keys import router as operator_keys_router
 from controlplane.identity.api_signup import admin_router as admin_signup_router
 from controlplane.identity.api_signup import public_router as signup_router
 from controlplane.identity.service import require
@@ -42,6 +43,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     make_admin_tenancy_router(require),
     identity_router,
     admin_signup_router,
+    operator_keys_router,
     sovereignty_router,
     capacity_router,
     catalogue_router,

@@ -1,5 +1,5 @@
 """Make the platform operator's key: `python -m controlplane.entrypoints.seed --admin-key-file PATH`; and, with
-`--producer-key-file PATH`, the key with which gateways and operators report usage and can do nothing else.
+`--producer-key SOURCE=PATH`, the key with which one gateway or one cell reports usage and can do nothing else.
 
 Safe to run again, at any point: the file is the truth. Without it, a key is made and written (mode 0600); then
 the key is registered unless the database knows it. Nothing of the key is printed.
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import secrets
 import sys
 from collections.abc import Sequence
@@ -26,23 +27,37 @@ from controlplane.rating import service as rating
 
 FILE_VARIABLE = "REMPART_ADMIN_KEY_FILE"
 PRODUCER_FILE_VARIABLE = "REMPART_PRODUCER_KEY_FILE"
+PRODUCERS_VARIABLE = "REMPART_PRODUCER_KEYS"
 # A key has 53 characters; a larger file is something else, and is not read into memory.
 FILE_BYTES_MAX = 256
 
 
-def seed(settings: Settings, database: Database, path: Path, producer_path: Path | None = None) -> bool:
+def seed(
+    settings: Settings,
+    database: Database,
+    path: Path,
+    producer_path: Path | None = None,
+    producers: Sequence[tuple[str, Path]] = (),
+) -> bool:
     """Return True when the key was registered now, False when all was in place.
+
+    `producers`: what each reports for ("/gateways/<name>", "/cells/<name>") and the file of its key. The key in
+    `producer_path` may report for all of them.
 
     Errors: InvalidInput when the file holds no operator key, Conflict when its key was revoked.
     """
     key = _ensure_key(settings, path)
-    producer_key = None if producer_path is None else _ensure_key(settings, producer_path)
+    producer_keys: list[tuple[str, str | None]] = [
+        (_ensure_key(settings, each), source) for source, each in producers
+    ]
+    if producer_path is not None:
+        producer_keys.append((_ensure_key(settings, producer_path), None))
     with database.system() as uow:
         catalogue.seed(uow)
         invoicing.ensure_seller(uow)
         rating.seed(uow)
-        if producer_key is not None:
-            identity.register_operator_key(uow, producer_key, settings.pepper, Role.PRODUCER)
+        for producer_key, source in producer_keys:
+            identity.register_operator_key(uow, producer_key, settings.pepper, Role.PRODUCER, source)
         return identity.register_operator_key(uow, key, settings.pepper)
 
 
@@ -53,6 +68,14 @@ def _ensure_key(settings: Settings, path: Path) -> str:
         write_key(path, key_rules.build_key(KeyKind.ADM, environment, random))
     with path.open(encoding="utf-8") as stream:
         return stream.read(FILE_BYTES_MAX).strip()
+
+
+def read_producer(text: str) -> tuple[str, Path]:
+    """Read `/gateways/essonne-1=/run/keys/gateway`. Errors: ArgumentTypeError."""
+    source, _, path = text.partition("=")
+    if not path or re.fullmatch(key_rules.SOURCE_PATTERN, source) is None:
+        raise argparse.ArgumentTypeError(f"'{text}' is not /gateways/<name>=PATH or /cells/<name>=PATH")
+    return source, Path(path)
 
 
 def write_key(path: Path, key: str) -> None:
@@ -90,12 +113,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         default=Path(producer_file) if producer_file else None,
         help=f"where the usage producers' key stands or is written (default: {PRODUCER_FILE_VARIABLE}, or none)",
     )
+    parser.add_argument(
+        "--producer-key",
+        type=read_producer,
+        action="append",
+        default=None,
+        metavar="SOURCE=PATH",
+        help=f"what one producer reports for, and where its key stands or is written (default: {PRODUCERS_VARIABLE}, "
+        "comma-separated)",
+    )
     chosen = parser.parse_args(arguments)
+    listed = [text for text in os.environ.get(PRODUCERS_VARIABLE, "").split(",") if text]
+    producers = chosen.producer_key or [read_producer(text) for text in listed]
     path: Path = chosen.admin_key_file
     settings = load_settings()
     database = Database(settings)
     try:
-        is_new = seed(settings, database, path, chosen.producer_key_file)
+        is_new = seed(settings, database, path, chosen.producer_key_file, producers)
     except RempartError as err:
         sys.stderr.write(f"{path}: {err.message}\n")
         return 1

@@ -6,17 +6,20 @@ from dataclasses import dataclass
 
 from controlplane.identity.matrix import CLOSED_TO_PROJECT_KEYS, MATRIX, ORGANIZATION_WIDE
 from controlplane.kernel.access import Action, Resource
-from controlplane.kernel.principal import Principal, Role
+from controlplane.kernel.principal import INSTALLATION_ROLES, Principal, Role
 
 # The order in which a key's maker may hand out roles: never more than it has itself.
 _GRANTS: dict[Role, frozenset[Role]] = {
-    Role.OWNER: frozenset(set(Role) - {Role.PLATFORM, Role.PRODUCER}),
+    Role.OWNER: frozenset(set(Role) - INSTALLATION_ROLES),
     Role.ADMIN: frozenset({Role.ADMIN, Role.DEVELOPER, Role.AUDITOR, Role.VIEWER}),
     Role.DEVELOPER: frozenset({Role.DEVELOPER, Role.VIEWER}),
     Role.BILLING: frozenset({Role.BILLING}),
     Role.AUDITOR: frozenset({Role.AUDITOR}),
     Role.VIEWER: frozenset({Role.VIEWER}),
-    Role.PLATFORM: frozenset({Role.PLATFORM}),
+    Role.PLATFORM: INSTALLATION_ROLES,
+    Role.PLATFORM_SRE: frozenset(),
+    Role.PLATFORM_BILLING: frozenset(),
+    Role.PLATFORM_AUDITOR: frozenset(),
     Role.PRODUCER: frozenset(),
 }
 

@@ -41,12 +41,16 @@ def key_maker(settings: Settings) -> KeyMaker:
 @router.get("/caller", operation_id="get_caller", summary="Show who I am", tags=["permissions"])
 def get_caller(edge: EdgeDep) -> CallerAnswer:
     who = edge.principal
+    ends_at = None
+    if who.role is not Role.PRODUCER:
+        ends_at = edge.read(lambda uow: service.find_access_end(uow, who.tenant_id))
     return CallerAnswer(
         caller=CallerShape(
             key_id=str(who.key_id),
             role=who.role,
             organization_id=None if who.tenant_id is None else str(who.tenant_id),
             project_id=None if who.project_id is None else str(who.project_id),
+            access_ends_at=ends_at,
         )
     )
 

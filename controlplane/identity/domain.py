@@ -67,6 +67,12 @@ class ApiKey:
     expires_at: datetime | None
     revoked_at: datetime | None
     last_used_at: datetime | None
+    source: str | None = None
+
+    @property
+    def ends_at(self) -> datetime | None:
+        """When it stops working by itself: its expiry, or the end of the overlap after a roll; None: never."""
+        return min((end for end in (self.expires_at, self.revoked_at) if end is not None), default=None)
 
     def state(self, now: datetime) -> KeyState:
         if self.revoked_at is not None and self.revoked_at <= now:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, DateTime, ForeignKeyConstraint, Index, String, text
+from sqlalchemy import CheckConstraint, DateTime, ForeignKeyConstraint, Index, SmallInteger, String, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -13,7 +13,10 @@ from controlplane.plumbing.orm import Base, IdType
 
 
 class ApiKeyRow(Base):
-    """`expires_at` and `revoked_at` may lie ahead (a rolled key ends after its overlap); both then count."""
+    """`expires_at` and `revoked_at` may lie ahead (a rolled key ends after its overlap); both then count.
+
+    `source`: what a producer reports for. `warned_days`: of how few days left its holders were last warned.
+    """
 
     __tablename__ = "api_key"
 
@@ -31,6 +34,8 @@ class ApiKeyRow(Base):
     expires_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     revoked_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     last_used_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    source: Mapped[str | None] = mapped_column(String(100))
+    warned_days: Mapped[int | None] = mapped_column(SmallInteger)
 
     __table_args__ = (
         ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"], name="fk_api_key_tenant_id"),
@@ -41,7 +46,12 @@ class ApiKeyRow(Base):
             ondelete="CASCADE",
         ),
         CheckConstraint("(tenant_id IS NULL) = (kind = 'adm')", name="platform_has_no_tenant"),
-        CheckConstraint("(role IN ('platform', 'producer')) = (kind = 'adm')", name="platform_role"),
+        CheckConstraint(
+            "(role IN ('platform', 'platform_sre', 'platform_billing', 'platform_auditor', 'producer')) "
+            "= (kind = 'adm')",
+            name="platform_role",
+        ),
+        CheckConstraint("source IS NULL OR role = 'producer'", name="source_of_producer"),
         CheckConstraint("length(hash) = 64", name="hash_is_sha256"),
         Index("ix_api_key_tenant_id_id", "tenant_id", "id"),
         Index("ix_api_key_usable", "tenant_id", postgresql_where=text("revoked_at IS NULL")),

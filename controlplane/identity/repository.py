@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, or_, select, update
+from sqlalchemy import ColumnElement, case, func, or_, select, text, update
 
+from controlplane.identity.access_end_rules import NEVER_WARNED, WARNING_DAYS
 from controlplane.identity.domain import ApiKey, KeyKind, Role, Scope
 from controlplane.identity.models import ApiKeyRow
 from controlplane.kernel.ids import ApiKeyId, TenantId
@@ -31,6 +32,7 @@ def add(uow: UnitOfWork, key: ApiKey, key_hash: str) -> None:
             expires_at=key.expires_at,
             revoked_at=key.revoked_at,
             last_used_at=key.last_used_at,
+            source=key.source,
         )
     )
     uow.session.flush()
@@ -41,12 +43,12 @@ def find_by_hash(uow: UnitOfWork, key_hash: str) -> ApiKey | None:
     return None if row is None else to_key(row)
 
 
-def find(uow: UnitOfWork, tenant_id: TenantId, key_id: ApiKeyId) -> ApiKey | None:
+def find(uow: UnitOfWork, tenant_id: TenantId | None, key_id: ApiKeyId) -> ApiKey | None:
     row = _row(uow, tenant_id, key_id)
     return None if row is None else to_key(row)
 
 
-def find_for_update(uow: UnitOfWork, tenant_id: TenantId, key_id: ApiKeyId) -> ApiKey | None:
+def find_for_update(uow: UnitOfWork, tenant_id: TenantId | None, key_id: ApiKeyId) -> ApiKey | None:
     row = uow.session.scalars(
         select(ApiKeyRow)
         .where(ApiKeyRow.tenant_id == tenant_id, ApiKeyRow.id == key_id)
@@ -56,7 +58,9 @@ def find_for_update(uow: UnitOfWork, tenant_id: TenantId, key_id: ApiKeyId) -> A
     return None if row is None else to_key(row)
 
 
-def list_keys(uow: UnitOfWork, tenant_id: TenantId, *, after: UUID | None, limit: int) -> Sequence[ApiKey]:
+def list_keys(
+    uow: UnitOfWork, tenant_id: TenantId | None, *, after: UUID | None, limit: int
+) -> Sequence[ApiKey]:
     """Return up to `limit` keys, newest first."""
     query = select(ApiKeyRow).where(ApiKeyRow.tenant_id == tenant_id)
     if after is not None:
@@ -79,29 +83,68 @@ def list_usable(uow: UnitOfWork, scope: Scope, *, limit: int) -> Sequence[tuple[
     return [(to_key(row), row.hash) for row in rows]
 
 
-def count_live(uow: UnitOfWork, tenant_id: TenantId) -> int:
+def count_live(uow: UnitOfWork, tenant_id: TenantId | None) -> int:
     return uow.session.scalar(select(func.count()).where(ApiKeyRow.tenant_id == tenant_id, *_live(uow))) or 0
 
 
-def count_other_owners(uow: UnitOfWork, tenant_id: TenantId, key_id: ApiKeyId) -> int:
-    """Count the tenant's live owner keys of the whole organization besides one, locked against revocation."""
+def lock_keys(uow: UnitOfWork, tenant_id: TenantId | None) -> None:
+    """Make others that end keys of the tenant (of the operator, for None) wait until this transaction ends."""
+    name = f"keys|{tenant_id}"
+    uow.session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 7276))))
+
+
+def list_keepers(uow: UnitOfWork, tenant_id: TenantId | None) -> Sequence[ApiKey]:
+    """Return the live keys that can make keys for everything a tenant (or, for None, the operator) has."""
+    role = Role.PLATFORM if tenant_id is None else Role.OWNER
     rows = uow.session.scalars(
-        select(ApiKeyRow.id)
-        .where(
+        select(ApiKeyRow).where(
             ApiKeyRow.tenant_id == tenant_id,
-            ApiKeyRow.id != key_id,
-            ApiKeyRow.role == Role.OWNER,
+            ApiKeyRow.role == role,
             ApiKeyRow.project_id.is_(None),
             ApiKeyRow.scopes.contains([Scope.MANAGE.value]),
-            ApiKeyRow.revoked_at.is_(None),
             *_live(uow),
         )
-        .with_for_update()
     )
-    return len(rows.all())
+    return [to_key(row) for row in rows]
 
 
-def set_revoked_at(uow: UnitOfWork, tenant_id: TenantId, key_id: ApiKeyId, revoked_at: datetime) -> None:
+def list_ending(uow: UnitOfWork, within: timedelta, *, limit: int) -> Sequence[TenantId | None]:
+    """Return the tenants (None: the operator) whose every keeper ends soon and who were not warned of it yet.
+
+    A warning is due once for each of WARNING_DAYS; the soonest end comes first.
+    """
+    ends = func.max(
+        func.coalesce(func.least(ApiKeyRow.expires_at, ApiKeyRow.revoked_at), text("'infinity'::timestamptz"))
+    )
+    due = case(
+        *[(ends <= uow.now + timedelta(days=days), days) for days in sorted(WARNING_DAYS)], else_=NEVER_WARNED
+    )
+    rows = uow.session.execute(
+        select(ApiKeyRow.tenant_id)
+        .where(
+            ApiKeyRow.role.in_([Role.OWNER, Role.PLATFORM]),
+            ApiKeyRow.project_id.is_(None),
+            ApiKeyRow.scopes.contains([Scope.MANAGE.value]),
+            *_live(uow),
+        )
+        .group_by(ApiKeyRow.tenant_id)
+        .having(
+            ends <= uow.now + within,
+            due < func.coalesce(func.min(ApiKeyRow.warned_days), NEVER_WARNED),
+        )
+        .order_by(ends)
+        .limit(limit)
+    )
+    return [row.tenant_id for row in rows]
+
+
+def set_warned(uow: UnitOfWork, key_ids: Sequence[ApiKeyId], days: int) -> None:
+    uow.session.execute(update(ApiKeyRow).where(ApiKeyRow.id.in_(key_ids)).values(warned_days=days))
+
+
+def set_revoked_at(
+    uow: UnitOfWork, tenant_id: TenantId | None, key_id: ApiKeyId, revoked_at: datetime
+) -> None:
     uow.session.execute(
         update(ApiKeyRow)
         .where(ApiKeyRow.tenant_id == tenant_id, ApiKeyRow.id == key_id)
@@ -130,7 +173,7 @@ def _live(uow: UnitOfWork) -> tuple[ColumnElement[bool], ...]:
     )
 
 
-def _row(uow: UnitOfWork, tenant_id: TenantId, key_id: ApiKeyId) -> ApiKeyRow | None:
+def _row(uow: UnitOfWork, tenant_id: TenantId | None, key_id: ApiKeyId) -> ApiKeyRow | None:
     return uow.session.scalars(
         select(ApiKeyRow).where(ApiKeyRow.tenant_id == tenant_id, ApiKeyRow.id == key_id)
     ).one_or_none()
@@ -151,4 +194,5 @@ def to_key(row: ApiKeyRow) -> ApiKey:
         expires_at=row.expires_at,
         revoked_at=row.revoked_at,
         last_used_at=row.last_used_at,
+        source=row.source,
     )

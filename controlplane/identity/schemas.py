@@ -62,6 +62,40 @@ class ApiKeyCreate(WireModel):
     )
 
 
+class OperatorRole(StrEnum):
+    """Roles of the operator's people, and of what reports usage."""
+
+    PLATFORM = "platform"
+    PLATFORM_SRE = "platform_sre"
+    PLATFORM_BILLING = "platform_billing"
+    PLATFORM_AUDITOR = "platform_auditor"
+    PRODUCER = "producer"
+
+
+class OperatorKeyCreate(WireModel):
+    name: str = Field(
+        min_length=1, max_length=100, description="Who holds it, or what for.", examples=["accounting"]
+    )
+    role: OperatorRole = Field(
+        description="What its holder may do: all, run sites, bill, read, or report usage.",
+        examples=["platform_billing"],
+    )
+    expires_in_days: int = Field(
+        default=key_rules.EXPIRES_IN_DAYS_DEFAULT,
+        ge=1,
+        le=key_rules.EXPIRES_IN_DAYS_MAX,
+        description="How long the key lives.",
+        examples=[90],
+    )
+    source: str | None = Field(
+        default=None,
+        max_length=100,
+        pattern=key_rules.SOURCE_PATTERN,
+        description="For a producer: the one gateway or cell that it reports for.",
+        examples=["/gateways/essonne-1"],
+    )
+
+
 class ApiKeyRoll(WireModel):
     overlap_hours: int = Field(
         default=key_rules.OVERLAP_HOURS_DEFAULT,
@@ -88,6 +122,9 @@ class ApiKeyShape(WireModel):
         description="When it was revoked, or will be after a roll.", examples=[None]
     )
     last_used_at: datetime | None = Field(description="Last use, to the minute.", examples=[None])
+    source: str | None = Field(
+        default=None, description="The gateway or cell that a producer's key reports for.", examples=[None]
+    )
 
     @classmethod
     def of(cls, key: ApiKey, now: datetime) -> ApiKeyShape:
@@ -152,6 +189,10 @@ class CallerShape(WireModel):
         description="Its organization; null for the operator.", examples=["org_01jd00000000000000000000a0"]
     )
     project_id: str | None = Field(description="The project it is bound to.", examples=[None])
+    access_ends_at: datetime | None = Field(
+        description="When the last key that can make keys ends, if that is within 30 days: make or roll one before.",
+        examples=[None],
+    )
 
 
 class CallerAnswer(WireModel):
@@ -173,4 +214,5 @@ def _fields(key: ApiKey, now: datetime) -> dict[str, Any]:
         "expires_at": key.expires_at,
         "revoked_at": key.revoked_at,
         "last_used_at": key.last_used_at,
+        "source": key.source,
     }

@@ -5,8 +5,9 @@ from __future__ import annotations
 import uuid
 
 from controlplane.identity import access_rules, key_rules, repository
-from controlplane.identity.domain import ApiKey, KeyState, Principal, Role, Scope
+from controlplane.identity.domain import ApiKey, KeyState, Principal, Scope
 from controlplane.identity.recent_uses import RecentUses
+from controlplane.identity.service_access import find_access_end, recover_access, warn_of_ends
 from controlplane.identity.service_keys import (
     KeyMaker,
     KeyWish,
@@ -18,6 +19,13 @@ from controlplane.identity.service_keys import (
     register_operator_key,
     revoke_key,
     roll_key,
+)
+from controlplane.identity.service_operator_keys import (
+    create_operator_key,
+    get_operator_key,
+    list_operator_keys,
+    revoke_operator_key,
+    roll_operator_key,
 )
 from controlplane.identity.service_signup import SignedUp, sign_up
 from controlplane.identity.service_snapshot import build_snapshot
@@ -36,20 +44,28 @@ __all__ = [
     "authenticate",
     "build_snapshot",
     "create_key",
+    "create_operator_key",
     "explain",
+    "find_access_end",
     "get_key",
+    "get_operator_key",
     "issue_key",
     "list_keys",
+    "list_operator_keys",
     "record_use",
+    "recover_access",
     "register_operator_key",
     "require",
     "require_platform",
     "require_project",
     "require_tenant",
     "revoke_key",
+    "revoke_operator_key",
     "roll_key",
+    "roll_operator_key",
     "sign_up",
     "to_principal",
+    "warn_of_ends",
 ]
 
 # An unknown key has a tenant looked up too, so that its answer takes the same way through the database.
@@ -84,7 +100,7 @@ def authenticate(uow: UnitOfWork, raw_key: str, pepper: bytes) -> Principal:
 
 
 def to_principal(key: ApiKey) -> Principal:
-    return Principal(key_id=key.id, role=key.role, tenant_id=key.tenant_id, project_id=key.project_id)
+    return Principal(key.id, key.role, key.tenant_id, key.project_id, key.source)
 
 
 def explain(principal: Principal, resource: Resource, action: Action) -> access_rules.AccessDecision:
@@ -100,8 +116,8 @@ def require(principal: Principal, resource: Resource, action: Action) -> None:
 
 
 def require_platform(principal: Principal) -> None:
-    """Raise Forbidden unless the caller is the platform operator: first line of handlers under /v1/admin."""
-    if principal.role is not Role.PLATFORM or principal.tenant_id is not None:
+    """Raise Forbidden unless the caller is of the platform operator: first line of handlers under /v1/admin."""
+    if not principal.is_platform:
         raise Forbidden("Only the platform operator may do this.")
 
 

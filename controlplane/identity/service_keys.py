@@ -14,6 +14,7 @@ from controlplane.identity.events import ApiKeyChanged
 from controlplane.identity.recent_uses import USE_RECORDED_EACH
 from controlplane.kernel.errors import Conflict, FieldProblem, Forbidden, InvalidInput, NotFound
 from controlplane.kernel.ids import ApiKeyId, ProjectId, TenantId
+from controlplane.kernel.principal import INSTALLATION_ROLES
 from controlplane.plumbing.cursors import Page
 from controlplane.plumbing.database import UnitOfWork
 from controlplane.tenancy import service as tenancy
@@ -22,8 +23,8 @@ from controlplane.tenancy.domain import QuotaName
 # Every key may have a rolled one beside it until the overlap ends, and no more than that.
 ROLLED_TIMES = 2
 
-# What a key of the installation may be, and its name; none of them belongs to a tenant.
-_PLATFORM_ROLES = {Role.PLATFORM: "platform operator", Role.PRODUCER: "usage producers"}
+# How the installation's first keys are called; none of them belongs to a tenant.
+_FIRST_NAMES = {Role.PLATFORM: "platform operator", Role.PRODUCER: "usage producers"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class KeyWish:
     project_id: ProjectId | None = None
     scopes: frozenset[Scope] | None = None
     expires_in_days: int = key_rules.EXPIRES_IN_DAYS_DEFAULT
+    source: str | None = None
 
 
 def create_key(uow: UnitOfWork, principal: Principal, wish: KeyWish, maker: KeyMaker) -> IssuedKey:
@@ -52,7 +54,7 @@ def create_key(uow: UnitOfWork, principal: Principal, wish: KeyWish, maker: KeyM
     Errors: Forbidden for a role stronger than the caller's, InvalidInput for scopes or a life that cannot be,
     NotFound for a project that is not the tenant's, QuotaExceeded for more live keys than the tenant may have.
     """
-    if wish.role in _PLATFORM_ROLES or wish.kind is KeyKind.ADM:
+    if wish.role in INSTALLATION_ROLES or wish.kind is KeyKind.ADM:
         problem = FieldProblem("role", "belongs to the platform operator")
         raise InvalidInput("An organization has no platform keys.", fields=(problem,))
     if not access_rules.may_grant(principal.role, wish.role):
@@ -62,12 +64,13 @@ def create_key(uow: UnitOfWork, principal: Principal, wish: KeyWish, maker: KeyM
 
 
 def issue_key(
-    uow: UnitOfWork, tenant_id: TenantId, wish: KeyWish, maker: KeyMaker, *, actor: str
+    uow: UnitOfWork, tenant_id: TenantId | None, wish: KeyWish, maker: KeyMaker, *, actor: str
 ) -> IssuedKey:
-    """Make a key of a tenant without asking who wants it, or how many there are: the caller has asked."""
+    """Make a key of a tenant (for None, of the installation); who may have it the caller has asked."""
     scopes = key_rules.decide_scopes(wish.role, wish.scopes)
     expires_at = key_rules.decide_expiry(uow.now, wish.expires_in_days)
     if wish.project_id is not None:
+        assert tenant_id is not None
         tenancy.get_project(uow, tenant_id, wish.project_id)
     secret = key_rules.build_key(wish.kind, maker.environment, secrets.token_bytes(key_rules.RANDOM_BYTES))
     key = ApiKey(
@@ -84,20 +87,21 @@ def issue_key(
         expires_at=expires_at,
         revoked_at=None,
         last_used_at=None,
+        source=wish.source,
     )
     repository.add(uow, key, key_rules.hash_key(maker.pepper, secret))
-    _record(uow, key, actor, "api_key.created")
+    record_change(uow, key, actor, "api_key.created")
     return IssuedKey(key, secret)
 
 
-def get_key(uow: UnitOfWork, tenant_id: TenantId, key_id: ApiKeyId) -> ApiKey:
+def get_key(uow: UnitOfWork, tenant_id: TenantId | None, key_id: ApiKeyId) -> ApiKey:
     key = repository.find(uow, tenant_id, key_id)
     if key is None:
-        raise _no_key(key_id)
+        raise no_key(key_id)
     return key
 
 
-def list_keys(uow: UnitOfWork, tenant_id: TenantId, *, after: UUID | None, limit: int) -> Page[ApiKey]:
+def list_keys(uow: UnitOfWork, tenant_id: TenantId | None, *, after: UUID | None, limit: int) -> Page[ApiKey]:
     rows = repository.list_keys(uow, tenant_id, after=after, limit=limit + 1)
     return Page.of(rows, limit, lambda key: key.id.value)
 
@@ -107,9 +111,11 @@ def revoke_key(uow: UnitOfWork, principal: Principal, key_id: ApiKeyId) -> ApiKe
     key = _lock_grantable(uow, principal, key_id)
     if key.state(uow.now) is KeyState.REVOKED:
         return key
-    _keep_an_owner(uow, key)
+    if _is_owners(key):
+        repository.lock_keys(uow, uow.tenant)
+        _keep_an_owner(uow, key)
     repository.set_revoked_at(uow, uow.tenant, key_id, uow.now)
-    _record(uow, key, principal.actor, "api_key.revoked")
+    record_change(uow, key, principal.actor, "api_key.revoked")
     return replace(key, revoked_at=uow.now)
 
 
@@ -131,12 +137,14 @@ def roll_key(
     issued = issue_key(uow, uow.tenant, wish, maker, actor=principal.actor)
     ends_at = uow.now + timedelta(hours=overlap_hours)
     repository.set_revoked_at(uow, uow.tenant, key_id, ends_at)
-    _record(uow, old, principal.actor, "api_key.rolled")
+    record_change(uow, old, principal.actor, "api_key.rolled")
     return issued, replace(old, revoked_at=ends_at)
 
 
-def register_operator_key(uow: UnitOfWork, secret: str, pepper: bytes, role: Role = Role.PLATFORM) -> bool:
-    """Make a text the platform operator's key, or its producers' key; False when it is that already.
+def register_operator_key(
+    uow: UnitOfWork, secret: str, pepper: bytes, role: Role = Role.PLATFORM, source: str | None = None
+) -> bool:
+    """Make a text the platform operator's key, or a producer's; False when it is that already.
 
     `uow` is a platform transaction. A producer (a gateway, a cell's operators) may report usage and nothing else.
     Errors: InvalidInput for a text that is no operator key, Conflict for one that was revoked or has another role.
@@ -152,12 +160,16 @@ def register_operator_key(uow: UnitOfWork, secret: str, pepper: bytes, role: Rol
             )
         if known.role is not role:
             raise Conflict(f"The key {known.id} has the role {known.role}, not {role}.")
+        if known.source != source:
+            raise Conflict(
+                f"The key {known.id} reports for {known.source or 'all'}, not for {source or 'all'}."
+            )
         return False
     key = ApiKey(
         id=ApiKeyId.new(),
         tenant_id=None,
         project_id=None,
-        name=_PLATFORM_ROLES[role],
+        name=source or _FIRST_NAMES[role],
         kind=KeyKind.ADM,
         role=role,
         scopes=frozenset({Scope.MANAGE}),
@@ -167,9 +179,10 @@ def register_operator_key(uow: UnitOfWork, secret: str, pepper: bytes, role: Rol
         expires_at=None,
         revoked_at=None,
         last_used_at=None,
+        source=source,
     )
     repository.add(uow, key, digest)
-    _record(uow, key, "seed", "api_key.created")
+    record_change(uow, key, "seed", "api_key.created")
     return True
 
 
@@ -181,21 +194,23 @@ def record_use(uow: UnitOfWork, key_id: ApiKeyId) -> None:
 def _lock_grantable(uow: UnitOfWork, principal: Principal, key_id: ApiKeyId) -> ApiKey:
     key = repository.find_for_update(uow, uow.tenant, key_id)
     if key is None:
-        raise _no_key(key_id)
+        raise no_key(key_id)
     if not access_rules.may_grant(principal.role, key.role):
         raise Forbidden(f"A key with the role {principal.role} cannot change one with the role {key.role}.")
     return key
 
 
+def _is_owners(key: ApiKey) -> bool:
+    return key.role is Role.OWNER and key.project_id is None and Scope.MANAGE in key.scopes
+
+
 def _keep_an_owner(uow: UnitOfWork, key: ApiKey) -> None:
     """Without any owner's key nobody could make keys any more."""
-    if key.role is not Role.OWNER or key.project_id is not None or Scope.MANAGE not in key.scopes:
-        return
-    if repository.count_other_owners(uow, uow.tenant, key.id) == 0:
+    if all(keeper.id == key.id for keeper in repository.list_keepers(uow, uow.tenant)):
         raise Conflict("This is the organization's last owner key; create or roll one first.")
 
 
-def _record(uow: UnitOfWork, key: ApiKey, actor: str, action: str) -> None:
+def record_change(uow: UnitOfWork, key: ApiKey, actor: str, action: str) -> None:
     audit.record(
         uow, tenant_id=key.tenant_id, actor=actor, action=action, target=str(key.id),
         detail={"role": key.role.value, "kind": key.kind.value, "name": key.name},
@@ -203,5 +218,5 @@ def _record(uow: UnitOfWork, key: ApiKey, actor: str, action: str) -> None:
     uow.emit(ApiKeyChanged(key.id, key.tenant_id))
 
 
-def _no_key(key_id: ApiKeyId) -> NotFound:
+def no_key(key_id: ApiKeyId) -> NotFound:
     return NotFound(f"There is no API key {key_id}.")

@@ -17,6 +17,7 @@ class Resource(StrEnum):
     PROJECT = "project"
     QUOTA = "quota"
     API_KEY = "api_key"
+    OPERATOR_KEY = "operator_key"
     AUDIT_EVENT = "audit_event"
     APP = "app"
     SERVICE = "service"

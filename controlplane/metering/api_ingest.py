@@ -87,7 +87,7 @@ def ingest_usage_events(edge: EdgeDep) -> Response:
         for attempt in range(ATTEMPTS_MAX):
             try:
                 with edge.database.system() as uow:
-                    outcome = service.ingest(uow, events)
+                    outcome = service.ingest(uow, events, edge.principal.source)
                 return Response(orjson.dumps(_reply(outcome)), media_type="application/json")
             except (*RETRYABLE, DBAPIError) as err:
                 cause = err.orig if isinstance(err, DBAPIError) else err

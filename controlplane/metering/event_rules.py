@@ -106,6 +106,21 @@ def read_event(raw: Any, index: int, window: AcceptWindow) -> ReadEvent:
     )
 
 
+def check_reporter(event: ReadEvent, reporter: str | None) -> None:
+    """Refuse what a key does not report for: another's source, or a gateway's word about GPUs (and the reverse).
+
+    Errors: Refused with the reason.
+    """
+    if reporter is None:
+        return
+    if event.source != reporter:
+        raise Refused(f"This key reports for {reporter} alone, and the event's source is another.")
+    if reporter.startswith("/gateways/") != (event.type == INFERENCE_EVENT):
+        raise Refused(
+            "Gateways report requests and cells report GPU time; this key's source is not of that kind."
+        )
+
+
 def decide_key(tenant_id: uuid.UUID, source: str, event_id: str) -> bytes:
     """The identity of an event: the first 16 bytes of SHA-256(tenant ‖ source ‖ id). Its time is no part of it."""
     joined = b"%b\x1f%b\x1f%b" % (tenant_id.bytes, source.encode(), event_id.encode())

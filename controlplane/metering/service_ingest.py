@@ -24,15 +24,17 @@ from controlplane.metering.domain import (
     ItemOutcome,
     ReadEvent,
 )
-from controlplane.metering.event_rules import AcceptWindow, Refused, read_event
+from controlplane.metering.event_rules import AcceptWindow, Refused, check_reporter, read_event
 from controlplane.plumbing.database import UnitOfWork
 from controlplane.tenancy import service as tenancy
 
 EVENTS_MAX = 10_000
 
 
-def ingest(uow: UnitOfWork, raw_events: Sequence[Any]) -> IngestOutcome:
+def ingest(uow: UnitOfWork, raw_events: Sequence[Any], reporter: str | None = None) -> IngestOutcome:
     """Take a request's events in (platform transaction); the outcomes stand in their order.
+
+    `reporter` is the one source that the caller's key may report for; None: any.
 
     The outcome holds once the transaction has committed, not before. Errors: InvalidInput for none or too many.
     """
@@ -44,7 +46,9 @@ def ingest(uow: UnitOfWork, raw_events: Sequence[Any]) -> IngestOutcome:
     events = []
     for index, raw in enumerate(raw_events):
         try:
-            events.append(read_event(raw, index, window))
+            event = read_event(raw, index, window)
+            check_reporter(event, reporter)
+            events.append(event)
         except Refused as err:
             refused[index] = _refuse_raw(raw, str(err))
     events = _keep_known_tenants(uow, events, refused)

@@ -110,6 +110,9 @@ ROLES: Mapping[str, str] = {
     "auditor": N_("Auditor: reads facts, money and proofs"),
     "viewer": N_("Viewer: reads, changes nothing"),
     "platform": N_("Platform operator"),
+    "platform_sre": N_("Platform operator: sites and machines"),
+    "platform_billing": N_("Platform operator: prices, invoices and books"),
+    "platform_auditor": N_("Platform operator: reads, changes nothing"),
 }
 
 METERS: Mapping[str, str] = {

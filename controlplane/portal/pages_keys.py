@@ -21,7 +21,8 @@ _PLACES = tuple((name, name) for name in DEFAULTS)
 @router.get("/keys")
 def list_keys(visit: TenantDep) -> Response:
     page = visit.listed(visit.api.api_keys)
-    return visit.page("keys.html", keys=page.items, next_cursor=page.next_cursor)
+    ends_at = visit.api.caller()["access_ends_at"]
+    return visit.page("keys.html", keys=page.items, next_cursor=page.next_cursor, access_ends_at=ends_at)
 
 
 @router.get("/keys/new")

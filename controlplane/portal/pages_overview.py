@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from controlplane.portal.money_rules import budget_use
 from controlplane.portal.web import SignedIn, SignedInDep
+from controlplane.sdk.resources import Json, Page
 
 router = APIRouter()
 SERVICES_SHOWN = 8
@@ -32,18 +33,25 @@ def _tenant_overview(visit: SignedIn) -> Response:
         cost=cost,
         budget=None if whole is None or cost is None else budget_use(whole, cost["net"]),
         invoices=None if invoices is None else invoices.items,
+        access_ends_at=api.caller()["access_ends_at"],
     )
 
 
 def _operator_overview(visit: SignedIn) -> Response:
     api = visit.api
-    pools = api.node_pools.page(limit=100).items
+    # Not each of the operator's people may see all of it.
+    pools = _items(visit.allowed(lambda: api.node_pools.page(limit=100)))
     return visit.page(
         "operator_overview.html",
-        datacenters=list(api.datacenters.list()),
+        access_ends_at=api.caller()["access_ends_at"],
+        datacenters=visit.allowed(lambda: list(api.datacenters.list())) or [],
         pools=pools,
-        tenants=api.organizations.page(limit=5).items,
-        held=api.platform_invoices.page(limit=5, state="HELD").items,
+        tenants=_items(visit.allowed(lambda: api.organizations.page(limit=5))),
+        held=_items(visit.allowed(lambda: api.platform_invoices.page(limit=5, state="HELD"))),
         ready_nodes=sum(pool["ready_nodes"] for pool in pools),
         wanted_nodes=sum(pool["replicas"] for pool in pools),
     )
+
+
+def _items(page: Page | None) -> list[Json]:
+    return [] if page is None else list(page.items)

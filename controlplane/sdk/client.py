@@ -61,6 +61,7 @@ class Rempart:
         self.catalog = api.Catalog(sender)
         self.projects = api.Deletable(sender, "/v1/projects", "project")
         self.api_keys = api.ApiKeys(sender, "/v1/api_keys", "api_key")
+        self.operator_keys = api.ApiKeys(sender, "/v1/admin/api_keys", "api_key")
         self.apps = api.Deletable(sender, "/v1/apps", "app")
         self.services = api.Services(sender, "/v1/services", "service")
         self.service_events = api.Collection(sender, "/v1/service_events", "event")

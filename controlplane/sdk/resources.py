@@ -209,6 +209,11 @@ class Organizations(Readable):
     def resume(self, identifier: str) -> Json:
         return self._post(at(self.path, identifier, "resume"), None, None)
 
+    def recover(self, identifier: str, reason: str) -> Json:
+        """Give an organization that has lost its keys an owner's key for a week, with its `secret`."""
+        path = at(self.path, identifier, "recovery_keys")
+        return dict(self.transport.request("POST", path, json={"reason": reason}).json()["api_key"])
+
     def quotas(self, identifier: str) -> Rows:
         return list(self.transport.request("GET", at(self.path, identifier, "quotas")).json()["quotas"])
 

@@ -94,10 +94,17 @@ def use_simulated_gpus(
         for index in range(gpus)
         for phase, at in (("open", start), ("close", end))
     ]
-    key = (stage.state_dir.parent / "producer-key").read_text(encoding="ascii").strip()
-    with stage.tenant(key) as producer:
+    wish = {
+        "name": SIMULATED_CELL,
+        "role": "producer",
+        "source": f"/cells/{SIMULATED_CELL}",
+        "expires_in_days": 1,
+    }
+    key = stage.admin.operator_keys.create(wish)
+    with stage.tenant(key["secret"]) as producer:
         told = producer.usages.ingest(events)
         again = producer.usages.ingest(events)
+    stage.admin.operator_keys.revoke(key["id"])
     require(told["accepted"] == len(events), f"the ingest must take each event: {told}")
     require(again["duplicates"] == len(events), f"sent again, each is known: {again}")
 

@@ -95,9 +95,14 @@ class Layout:
         return self.root / "admin-key"
 
     @property
-    def producer_key_file(self) -> Path:
-        """The key with which the gateway and the operators report usage."""
-        return self.root / "producer-key"
+    def gateway_key_file(self) -> Path:
+        """The key with which the gateway reports requests, and nothing else."""
+        return self.root / "gateway-key"
+
+    @property
+    def cell_key_file(self) -> Path:
+        """The key with which the cell's operators report GPU time, and nothing else."""
+        return self.root / "cell-key"
 
     @property
     def registry_file(self) -> Path:

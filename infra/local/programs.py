@@ -17,6 +17,7 @@ PROGRAM_STOP_SECONDS = 15.0  # A worker finishes its step, the gateway its open 
 NODE_STOP_SECONDS = 30.0  # The process node first lets its pods stop within their own grace.
 
 CELL = "essonne-1-a"
+GATEWAY = "gateway-1"
 
 ENTRY = "controlplane.entrypoints"
 
@@ -89,10 +90,12 @@ def program_specs(layout: Layout, addresses: Addresses, secrets: LocalSecrets) -
         | both
         | {
             "REMPART_ADMIN_KEY_FILE": str(layout.admin_key_file),
-            "REMPART_PRODUCER_KEY_FILE": str(layout.producer_key_file),
+            "REMPART_PRODUCER_KEYS": f"/gateways/{GATEWAY}={layout.gateway_key_file},"
+            f"/cells/{CELL}={layout.cell_key_file}",
         }
     )
-    ingest = _ingest_environment(layout, addresses)
+    cell_ingest = _ingest_environment(addresses, layout.cell_key_file)
+    gateway_ingest = _ingest_environment(addresses, layout.gateway_key_file)
     seeded = ("seed", "redis")
     celled = (*seeded, "cluster-definitions-served", "cluster-roles")
     specs = [
@@ -100,8 +103,8 @@ def program_specs(layout: Layout, addresses: Addresses, secrets: LocalSecrets) -
         _one_shot("seed", "the operator's key and first rows", f"{ENTRY}.seed", ("migrate", "redis"), seed),
         _api(addresses, both | cluster, celled),
         *_background(system, both | cluster, seeded, celled),
-        _operators(layout, addresses, common | redis | ingest),
-        *_gateway(layout, addresses, common | redis | pepper | ingest),
+        _operators(layout, addresses, common | redis | cell_ingest),
+        *_gateway(layout, addresses, common | redis | pepper | gateway_ingest),
         _portal(addresses, common | redis | pepper),
     ]
     return [_measured(spec, addresses.ports) for spec in specs]
@@ -156,11 +159,11 @@ def _measured(spec: ProcessSpec, ports: Mapping[str, int]) -> ProcessSpec:
     return replace(spec, about=f"{spec.about}; metrics on :{port}", environment=environment)
 
 
-def _ingest_environment(layout: Layout, addresses: Addresses) -> dict[str, str]:
+def _ingest_environment(addresses: Addresses, key_file: Path) -> dict[str, str]:
     """Where usage goes. The key's file appears with the seed: who reports waits for it, and serves meanwhile."""
     return {
         "REMPART_INGEST_URL": f"http://127.0.0.1:{addresses.ports['api']}",
-        "REMPART_INGEST_KEY_FILE": str(layout.producer_key_file),
+        "REMPART_INGEST_KEY_FILE": str(key_file),
     }
 
 
@@ -207,6 +210,7 @@ def _gateway(layout: Layout, addresses: Addresses, environment: Mapping[str, str
     ports = addresses.ports
     folder = layout.state / "gateway" / "envoy"
     own = {
+        "REMPART_GATEWAY_NAME": GATEWAY,
         "REMPART_GATEWAY_PORT": str(ports["gateway"]),
         "REMPART_GATEWAY_ADMIN_PORT": str(ports["gateway-admin"]),
         "REMPART_ACTIVATOR_PORT": str(ports["activator"]),

@@ -354,6 +354,13 @@ def _organizations(operator: Shell) -> None:
     assert operator.ask(*names, "resume", who["id"])["status"] == "ACTIVE"
     first = operator.ask(*names, "quotas", who["id"])[0]["name"]
     assert operator.ask(*names, "set-quota", who["id"], first, "3")["limit"] == 3
+    assert operator.ask(*names, "recover", who["id"], "--reason", "Asked in writing.")["role"] == "owner"
+    keys = ("admin", "keys")
+    made = operator.ask(*keys, "create", "gateway", "--role", "producer", "--source", "/gateways/a")
+    assert operator.ask(*keys, "get", made["id"])["source"] == "/gateways/a"
+    rolled = operator.ask(*keys, "roll", made["id"], "--overlap-hours", "1")["api_key"]
+    assert operator.ask(*keys, "revoke", rolled["id"])["state"] == "REVOKED"
+    assert made["id"] in {key["id"] for key in operator.ask(*keys, "list")}
 
 
 def test_each_command_says_what_it_prints() -> None:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import stat
 import subprocess
 import sys
+from argparse import ArgumentTypeError
 from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import text
 
-from controlplane.entrypoints.seed import seed, write_key
+from controlplane.entrypoints.seed import read_producer, seed, write_key
 from controlplane.identity.key_rules import is_well_formed
-from controlplane.kernel.errors import InvalidInput
+from controlplane.kernel.errors import Conflict, InvalidInput
 from controlplane.plumbing.database import Database
 from controlplane.plumbing.settings import Settings
 from tests.fixtures.database import TEST_PEPPER, DatabaseUrls
@@ -89,3 +90,23 @@ class TestSeed:
         write_key(path, "first")
         write_key(path, "second")
         assert path.read_text() == "first\n"
+
+    def test_each_producer_gets_a_key_of_its_own(
+        self, api: TestClient, settings: Settings, database: Database, tmp_path: Path
+    ) -> None:
+        producers = [("/gateways/a", tmp_path / "gateway"), ("/cells/a", tmp_path / "cell")]
+        for _ in range(2):
+            seed(settings, database, tmp_path / "admin.key", producers=producers)
+        callers = [
+            api.get("/v1/caller", headers=bearer(path.read_text().strip())).json()["caller"]
+            for _, path in producers
+        ]
+        assert {caller["role"] for caller in callers} == {"producer"}
+        assert len({caller["key_id"] for caller in callers}) == 2
+        with pytest.raises(Conflict, match="reports for /gateways/a, not for /cells/a"):
+            seed(settings, database, tmp_path / "admin.key", producers=[("/cells/a", tmp_path / "gateway")])
+
+    @pytest.mark.parametrize("text", ["/gateways/a", "gateways/a=x", "/gateways/=x", "/cells/A=x", "=x"])
+    def test_a_producer_without_source_or_file_is_refused(self, text: str) -> None:
+        with pytest.raises(ArgumentTypeError):
+            read_producer(text)

@@ -38,9 +38,9 @@ def _walk(node: Any, path: tuple[str, ...]) -> Iterator[Command]:
 # What each command prints under `-o json`: a schema of docs/reference/openapi.json, in brackets when it is a list of
 # them, or the fields of a document of the command's own.
 PRINTS = {
-    "login": "{api, file, key_id, role, organization_id, project_id}",
+    "login": "{api, file, key_id, role, organization_id, project_id, access_ends_at}",
     "logout": "{is_removed}",
-    "whoami": "{api, organization, key_id, role, organization_id, project_id}",
+    "whoami": "{api, organization, key_id, role, organization_id, project_id, access_ends_at}",
     "signup": "SignupAnswer",
     "secrets-check": "{is_well_formed, kind, environment, last_four}",
     "logs": "[LogLine]",
@@ -101,6 +101,12 @@ PRINTS = {
     "audit list": "[AuditEventShape]",
     "audit export": "{file, records}",
     "audit verify": "VerificationShape",
+    "admin keys list": "[ApiKeyShape]",
+    "admin keys get": "ApiKeyShape",
+    "admin keys create": "ApiKeyCreatedShape",
+    "admin keys roll": "ApiKeyRolled",
+    "admin keys revoke": "ApiKeyShape",
+    "admin organizations recover": "ApiKeyCreatedShape",
     "admin organizations list": "[OrganizationShape]",
     "admin organizations get": "OrganizationShape",
     "admin organizations suspend": "OrganizationShape",

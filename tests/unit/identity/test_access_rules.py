@@ -10,10 +10,10 @@ from controlplane.identity.access_rules import explain, may_grant
 from controlplane.identity.matrix import MATRIX, TABLE, parse_table
 from controlplane.kernel.access import Action, Resource
 from controlplane.kernel.ids import ApiKeyId, ProjectId, TenantId
-from controlplane.kernel.principal import Principal, Role
+from controlplane.kernel.principal import INSTALLATION_ROLES, OPERATOR_ROLES, Principal, Role
 
 TENANT = TenantId.new()
-PLATFORM_ROLES = (Role.PLATFORM, Role.PRODUCER)
+PLATFORM_ROLES = INSTALLATION_ROLES
 TENANT_ROLES = [role for role in Role if role not in PLATFORM_ROLES]
 
 
@@ -31,7 +31,7 @@ class TestMatrix:
             parse_table(TABLE.replace(damage, "other"))
 
     def test_readers_change_nothing(self) -> None:
-        for role in (Role.VIEWER, Role.AUDITOR):
+        for role in (Role.VIEWER, Role.AUDITOR, Role.PLATFORM_AUDITOR):
             for resource in Resource:
                 assert MATRIX[(role, resource)] <= {Action.READ}
 
@@ -39,6 +39,29 @@ class TestMatrix:
         for resource in (Resource.APP, Resource.SERVICE, Resource.SECRET, Resource.LOG, Resource.API_KEY):
             assert Action.UPDATE not in MATRIX[(Role.PLATFORM, resource)]
             assert Action.CREATE not in MATRIX[(Role.PLATFORM, resource)]
+
+    @pytest.mark.case("W6")
+    @pytest.mark.parametrize("role", sorted(OPERATOR_ROLES))
+    def test_no_role_of_the_operator_may_more_than_its_administrator(self, role: Role) -> None:
+        for resource in Resource:
+            assert MATRIX[(role, resource)] <= MATRIX[(Role.PLATFORM, resource)]
+        if role is not Role.PLATFORM:
+            assert MATRIX[(role, Resource.OPERATOR_KEY)] <= {Action.READ}
+            assert MATRIX[(role, Resource.API_KEY)] == frozenset()
+            assert Action.OPERATE not in MATRIX[(role, Resource.ORGANIZATION)]
+
+    @pytest.mark.case("W6")
+    def test_who_runs_sites_bills_nobody_and_who_bills_runs_nothing(self) -> None:
+        money = (Resource.INVOICE, Resource.PRICE, Resource.LEDGER)
+        sites = (
+            Resource.DATACENTER,
+            Resource.NODE_POOL,
+            Resource.NODE,
+            Resource.RESERVATION,
+            Resource.DELIVERY,
+        )
+        assert all(MATRIX[(Role.PLATFORM_SRE, resource)] == frozenset() for resource in money)
+        assert all(MATRIX[(Role.PLATFORM_BILLING, resource)] == frozenset() for resource in sites)
 
     def test_a_producer_reports_usage_and_nothing_else(self) -> None:
         allowed = {resource: MATRIX[(Role.PRODUCER, resource)] for resource in Resource}
