@@ -15,6 +15,14 @@ class RouteState(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Dropped:
+    """A row of a snapshot that is not taken: the id that it names, as far as it names one, and why."""
+
+    row: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """The sovereignty decision a route stands on; `policy_hash` names the policy that was applied."""
 
@@ -79,6 +87,7 @@ class ApiKey:
 class Routing:
     version: str
     routes: tuple[Route, ...]
+    dropped: tuple[Dropped, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +97,7 @@ class KeySnapshot:
     version: str
     generated_at: datetime
     by_hash: dict[str, ApiKey]
+    dropped: tuple[Dropped, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +114,7 @@ class BudgetState:
     projects: frozenset[str]
     hard_tenants: frozenset[str] = frozenset()
     hard_projects: frozenset[str] = frozenset()
+    dropped: tuple[Dropped, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +122,7 @@ class EndpointSet:
     regional_deployment_id: str
     is_simulated: bool
     endpoints: tuple[Endpoint, ...]
+    dropped: tuple[Dropped, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

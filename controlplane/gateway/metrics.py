@@ -25,6 +25,14 @@ class Metrics:
             "rempart_gateway_spool_damage", "Lines and segments of the usage spool found damaged at a start.",
             registry=self.registry,
         )  # fmt: skip
+        self.rows_dropped = Gauge(
+            "rempart_gateway_snapshot_rows_dropped", "Rows of the last snapshots that could not be taken: not live.",
+            registry=self.registry,
+        )  # fmt: skip
+        self.snapshots_refused = Gauge(
+            "rempart_gateway_snapshots_refused", "Snapshots that are refused whole: the one before is in force.",
+            registry=self.registry,
+        )  # fmt: skip
         self.is_redis_connected = Gauge(
             "rempart_gateway_redis_connected", "1 while snapshots and budgets are followed.",
             registry=self.registry,

@@ -23,7 +23,7 @@ from controlplane.gateway.metrics import Metrics
 from controlplane.gateway.pressure import report_pressure
 from controlplane.gateway.redis_feed import RedisFeed, connect
 from controlplane.gateway.route_rules import decide_routes
-from controlplane.gateway.store import ENDPOINTS_PREFIX, ROUTING_KEY, Store
+from controlplane.gateway.store import ENDPOINTS_PREFIX, ROUTING_KEY, ROWS_LOGGED_MAX, Store
 from controlplane.gateway.wake import WAKES_LENGTH_MAX, WAKES_STREAM, WakeRecord
 from controlplane.gateway.xds_writer import XdsWriter, write_atomically
 from controlplane.spool.segments import Spool, SpoolBusy
@@ -231,4 +231,15 @@ class GatewayProcess:
             "routing_version": None if routing is None else routing.version,
             "keys_version": None if keys is None else keys.version,
             "keys_generated_at": None if keys is None else keys.generated_at.isoformat(),
+            "rows_dropped": self._list_dropped(),
+            "snapshots_refused": dict(self._store.refused),
         }
+
+    def _list_dropped(self) -> list[dict[str, str]]:
+        """List the rows that are not live, for whoever runs the gateway; the metrics count all of them."""
+        rows = [(key, row) for key, dropped in self._store.dropped.items() for row in dropped]
+        self._metrics.rows_dropped.set(len(rows))
+        self._metrics.snapshots_refused.set(len(self._store.refused))
+        return [
+            {"snapshot": key, "row": row.row, "reason": row.reason} for key, row in rows[:ROWS_LOGGED_MAX]
+        ]

@@ -1,19 +1,22 @@
-"""Read what other rooms publish (docs/contracts.md, "Redis keys") into values. Pure; fails closed.
+"""Read what other rooms publish (docs/contracts.md, "Redis keys") into values. Pure; fails closed, row by row.
 
-A snapshot is taken whole or not at all: a reader that skipped what it cannot read would quietly serve less,
-or more, than its writer said. The one exception is a field this version does not know, which is ignored.
+A row that cannot be read is dropped alone: its calls are refused, all other rows are live, and whoever reads the
+snapshot is told which row and why. Only a snapshot that is no snapshot (no list of rows, no version) is refused whole.
+A field that this version does not know is ignored.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, TypeVar
 
 from controlplane.gateway.domain import (
     ApiKey,
     BudgetState,
+    Dropped,
     Endpoint,
     EndpointSet,
     KeySnapshot,
@@ -25,50 +28,58 @@ from controlplane.gateway.domain import (
 )
 from controlplane.kernel import bounds
 
+T = TypeVar("T")
+
 ROUTES_MAX = bounds.ROUTES
-"""Routes of one gateway: filesystem xDS is meant for hundreds; past this the snapshot is a mistake."""
+"""Routes of one gateway: filesystem xDS is meant for hundreds. Past it the tenant with the most routes loses some."""
 
 KEYS_MAX = 1_000_000
-"""Keys of one gateway: about 300 MB of hashes; a larger snapshot is refused rather than half read."""
-
-BUDGETS_MAX = 1_000_000
-"""Tenants or projects past their budget: as many as keys, since each is refused through one."""
+"""Keys of one gateway: about 300 MB of hashes. Past it the tenant with the most keys loses some."""
 
 ENDPOINTS_MAX = 4_000
 """Replicas of one regional deployment (a cell has at most 2,000 nodes)."""
 
-
 COUNT_MAX = 1_000_000_000
 """Of any number in a snapshot: Envoy refuses a whole file for one number that its 32 bits do not hold."""
 
+REASON_LENGTH_MAX = 300
+
+# Whatever a row holds in place of what the contract says, reading it raises one of these.
+_UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
+
 
 class SnapshotRefused(ValueError):
-    """A published snapshot is not what the contract says; the last good one stays in force."""
+    """What was published is no snapshot at all; the last good one stays in force."""
 
 
 def parse_routing(data: Any) -> Routing:
     """Read `rempart:routing`. Errors: SnapshotRefused."""
     try:
-        items = _list(data, "routes", ROUTES_MAX)
-        routes = tuple(_route(item) for item in items)
+        routes, dropped = _read_rows(_list(data, "routes"), _route, "regional_deployment_id")
         version = str(data["version"])
-    except (KeyError, TypeError, ValueError) as err:
+    except _UNREADABLE as err:
         raise SnapshotRefused(f"routing: {type(err).__name__}: {err}") from err
-    ids = {route.regional_deployment_id for route in routes}
-    if len(ids) != len(routes):
-        raise SnapshotRefused("routing: a regional deployment appears twice")
-    return Routing(version, routes)
+    counts = Counter(route.regional_deployment_id for route in routes)
+    # Two rows that name one deployment: which of them is meant, nobody can say.
+    dropped += [Dropped(name, "it appears more than once") for name, count in counts.items() if count > 1]
+    single = [route for route in routes if counts[route.regional_deployment_id] == 1]
+    kept, over = _share(single, ROUTES_MAX, lambda route: (route.tenant_id, route.regional_deployment_id))
+    return Routing(version, tuple(kept), tuple(dropped + over))
 
 
 def parse_keys(data: Any) -> KeySnapshot:
     """Read `rempart:keys`. Errors: SnapshotRefused."""
     try:
-        keys = [_key(item) for item in _list(data, "keys", KEYS_MAX)]
-        return KeySnapshot(
-            str(data["version"]), _instant(data["generated_at"]), {key.hash: key for key in keys}
-        )
-    except (KeyError, TypeError, ValueError) as err:
+        keys, dropped = _read_rows(_list(data, "keys"), _key, "key_id")
+        version, generated_at = str(data["version"]), _instant(data["generated_at"])
+    except _UNREADABLE as err:
         raise SnapshotRefused(f"keys: {type(err).__name__}: {err}") from err
+    kept, over = _share(keys, KEYS_MAX, lambda key: (key.tenant_id, key.key_id))
+    by_hash: dict[str, ApiKey] = {}
+    for key in kept:
+        if by_hash.setdefault(key.hash, key) != key:
+            dropped.append(Dropped(key.key_id, f"its hash is that of {by_hash[key.hash].key_id}"))
+    return KeySnapshot(version, generated_at, by_hash, tuple(dropped + over))
 
 
 def parse_budgets(data: Any) -> BudgetState:
@@ -76,22 +87,74 @@ def parse_budgets(data: Any) -> BudgetState:
     try:
         # A writer of the version before says nothing of who has a hard budget.
         known = {"hard_tenants": [], "hard_projects": [], **data}
-        scopes = (
-            frozenset(_name(value) for value in _list(known, name, BUDGETS_MAX))
-            for name in ("exhausted_tenants", "exhausted_projects", "hard_tenants", "hard_projects")
-        )
-        return BudgetState(str(data["version"]), _instant(data["generated_at"]), *scopes)
-    except (KeyError, TypeError, ValueError) as err:
+        scopes: list[frozenset[str]] = []
+        dropped: list[Dropped] = []
+        for name in ("exhausted_tenants", "exhausted_projects", "hard_tenants", "hard_projects"):
+            ids, bad = _read_rows(_list(known, name), _name, None)
+            scopes.append(frozenset(ids))
+            dropped += bad
+        version, generated_at = str(data["version"]), _instant(data["generated_at"])
+        return BudgetState(version, generated_at, scopes[0], scopes[1], scopes[2], scopes[3], tuple(dropped))
+    except _UNREADABLE as err:
         raise SnapshotRefused(f"budgets: {type(err).__name__}: {err}") from err
 
 
 def parse_endpoints(data: Any) -> EndpointSet:
-    """Read `rempart:endpoints:<rdp id>`. Errors: SnapshotRefused."""
+    """Read `rempart:endpoints:<rdp id>`, which holds the endpoints of one deployment. Errors: SnapshotRefused."""
     try:
-        endpoints = tuple(_endpoint(item) for item in _list(data, "endpoints", ENDPOINTS_MAX))
-        return EndpointSet(_id(data, "regional_deployment_id"), bool(data.get("simulated", False)), endpoints)
-    except (KeyError, TypeError, ValueError) as err:
+        items = _list(data, "endpoints")
+        if len(items) > ENDPOINTS_MAX:
+            raise ValueError(f"endpoints has {len(items)} items, more than {ENDPOINTS_MAX}")
+        endpoints, dropped = _read_rows(items, _endpoint, "instance")
+        name, is_simulated = _id(data, "regional_deployment_id"), data.get("simulated", False) is not False
+        return EndpointSet(name, is_simulated, tuple(endpoints), tuple(dropped))
+    except _UNREADABLE as err:
         raise SnapshotRefused(f"endpoints: {type(err).__name__}: {err}") from err
+
+
+def _read_rows(
+    items: Sequence[Any], read: Callable[[Any], T], name: str | None
+) -> tuple[list[T], list[Dropped]]:
+    """Read each row by itself."""
+    rows: list[T] = []
+    dropped: list[Dropped] = []
+    for index, item in enumerate(items):
+        try:
+            rows.append(read(item))
+        except _UNREADABLE as err:
+            held = item.get(name) if isinstance(item, dict) and name is not None else None
+            row = held if isinstance(held, str) and held.isascii() and len(held) <= 64 else f"row {index}"
+            dropped.append(Dropped(row, f"{type(err).__name__}: {err}"[:REASON_LENGTH_MAX]))
+    return rows, dropped
+
+
+def _share(
+    rows: Sequence[T], count_max: int, owner: Callable[[T], tuple[str, str]]
+) -> tuple[list[T], list[Dropped]]:
+    """Keep at most so many rows; each tenant keeps its share, and only those with more than that lose some.
+
+    `owner` names a row's tenant and its id; of a tenant the lowest ids (the oldest) stay.
+    """
+    if len(rows) <= count_max:
+        return list(rows), []
+    counts = Counter(owner(row)[0] for row in rows)
+    share, left = count_max, count_max
+    for position, count in enumerate(sorted(counts.values())):
+        share = left // (len(counts) - position)
+        if count > share:
+            break
+        left -= count
+    kept: list[T] = []
+    over: list[Dropped] = []
+    taken: Counter[str] = Counter()
+    for row in sorted(rows, key=owner):
+        tenant, name = owner(row)
+        taken[tenant] += 1
+        if taken[tenant] <= share or counts[tenant] <= share:
+            kept.append(row)
+        else:
+            over.append(Dropped(name, f"{tenant} has more than its share of {share} of {count_max}"))
+    return kept, over
 
 
 def _route(item: Mapping[str, Any]) -> Route:
@@ -128,8 +191,8 @@ def _route(item: Mapping[str, Any]) -> Route:
 
 def _key(item: Mapping[str, Any]) -> ApiKey:
     expires_at = item.get("expires_at")
-    digest = str(item["hash"])
-    if len(digest) != 64:
+    digest = _text(item, "hash")
+    if len(digest) != 64 or not digest.isalnum():
         raise ValueError("a key's hash is not 64 hexadecimal characters")
     return ApiKey(
         key_id=_id(item, "key_id"),
@@ -151,12 +214,10 @@ def _endpoint(item: Mapping[str, Any]) -> Endpoint:
     return Endpoint(address, port, _text(item, "instance"))
 
 
-def _list(data: Any, name: str, count_max: int) -> list[Any]:
+def _list(data: Any, name: str) -> list[Any]:
     items = data[name]
     if not isinstance(items, list):
         raise TypeError(f"{name} is not a list")
-    if len(items) > count_max:
-        raise ValueError(f"{name} has {len(items)} items, more than {count_max}")
     return items
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from controlplane.gateway.store import BUDGETS_KEY, ENDPOINTS_PREFIX, ROUTING_KEY, Store
 from tests.unit.gateway.values import route_item, routing
 
@@ -27,9 +29,29 @@ def _store(folder: Path) -> tuple[Store, list[str]]:
 def test_a_refused_snapshot_leaves_the_last_good_one_in_force(tmp_path: Path) -> None:
     store, heard = _store(tmp_path)
     assert store.take(ROUTING_KEY, json.dumps(routing(route_item(1))).encode())
-    for bad in (b"{", b"{}", json.dumps(routing(route_item(1, state="gone"))).encode()):
+    for bad in (b"{", b"{}", b"[]", b'{"version": 1, "routes": {}}'):
         assert not store.take(ROUTING_KEY, bad)
     assert list(store.routes_by_id()) == [NAME]
+    assert heard == [ROUTING_KEY]
+
+
+@pytest.mark.case("X1")
+def test_a_row_that_is_not_taken_is_named_until_it_is_mended(tmp_path: Path) -> None:
+    store, _ = _store(tmp_path)
+    bad = route_item(2, queue={"max_requests": "many"})
+    assert store.take(ROUTING_KEY, json.dumps(routing(route_item(1), bad)).encode())
+    assert list(store.routes_by_id()) == [NAME]
+    assert [row.row for row in store.dropped[ROUTING_KEY]] == [bad["regional_deployment_id"]]
+    assert store.take(ROUTING_KEY, json.dumps(routing(route_item(1), route_item(2))).encode())
+    assert store.dropped == {}
+    assert len(store.routes_by_id()) == 2
+
+
+@pytest.mark.case("X7")
+def test_on_a_disk_that_takes_nothing_a_change_is_live_all_the_same(tmp_path: Path) -> None:
+    store, heard = _store(tmp_path)
+    (tmp_path / f".{ROUTING_KEY.replace(':', '=')}.json.new").mkdir()
+    assert store.take(ROUTING_KEY, json.dumps(routing(route_item(1))).encode())
     assert heard == [ROUTING_KEY]
 
 
@@ -77,7 +99,7 @@ def test_budgets_are_kept_over_a_restart_and_a_bad_state_changes_nothing(tmp_pat
         "exhausted_projects": [],
     }
     assert store.take(BUDGETS_KEY, json.dumps(good).encode())
-    for bad in ({**good, "exhausted_tenants": "org_1"}, {**good, "exhausted_projects": [5]}, {"version": 2}):
+    for bad in ({**good, "exhausted_tenants": "org_1"}, {"version": 2}):
         assert not store.take(BUDGETS_KEY, json.dumps(bad).encode())
     assert store.budgets is not None
     assert store.budgets.tenants == {"org_1"}
