@@ -8,28 +8,32 @@ from fastapi import APIRouter, Path, Query
 from fastapi.responses import Response
 
 from controlplane.capacity import service
+from controlplane.capacity.domain import Datacenter
 from controlplane.capacity.schemas import (
+    NodeList,
+    NodePoolIn,
+    NodePoolList,
+    NodePoolPatch,
+    NodePoolReply,
+    from_node,
+    from_node_pool,
+)
+from controlplane.capacity.schemas_sites import (
     CatalogDatacenterList,
     CatalogDatacenterOut,
     DatacenterIn,
     DatacenterList,
     DatacenterPatch,
     DatacenterReply,
-    NodeList,
-    NodePoolIn,
-    NodePoolList,
-    NodePoolPatch,
-    NodePoolReply,
     RegionList,
     RegionOut,
     from_datacenter,
-    from_node,
-    from_node_pool,
 )
 from controlplane.identity.domain import Action, Resource
 from controlplane.identity.service import require
 from controlplane.kernel.ids import LegalEntityId
 from controlplane.plumbing.cursors import Page
+from controlplane.plumbing.database import UnitOfWork
 from controlplane.plumbing.web import EdgeDep, PagingDep
 
 router = APIRouter(tags=["capacity"])
@@ -47,22 +51,22 @@ NodePoolName = Annotated[str, Path(max_length=50, description="Name of the node 
 def create_datacenter(body: DatacenterIn, edge: EdgeDep) -> Response:
     require(edge.principal, Resource.DATACENTER, Action.CREATE)
     return edge.write(
-        lambda uow: DatacenterReply(
-            datacenter=from_datacenter(
-                service.create_datacenter(
-                    uow,
-                    actor=edge.principal.actor,
-                    code=body.code,
-                    name=body.name,
-                    country=body.country,
-                    operator_entity_id=LegalEntityId.parse(body.operator_entity_id),
-                    owner_entity_id=LegalEntityId.parse(body.owner_entity_id),
-                    power_kw=body.power_kw,
-                    rack_kw_max=body.rack_kw_max,
-                    pue_milli=body.pue_milli,
-                    cells=tuple(cell.name for cell in body.cells),
-                )
-            )
+        lambda uow: _show(
+            uow,
+            service.create_datacenter(
+                uow,
+                actor=edge.principal.actor,
+                code=body.code,
+                name=body.name,
+                country=body.country,
+                operator_entity_id=LegalEntityId.parse(body.operator_entity_id),
+                owner_entity_id=LegalEntityId.parse(body.owner_entity_id),
+                power_kw=body.power_kw,
+                rack_kw_max=body.rack_kw_max,
+                rack_count=body.rack_count,
+                pue_milli=body.pue_milli,
+                cells=tuple(cell.name for cell in body.cells),
+            ),
         ),
         status=201,
         etag=lambda reply: reply.datacenter.version,
@@ -77,7 +81,11 @@ def create_datacenter(body: DatacenterIn, edge: EdgeDep) -> Response:
 )
 def list_datacenters(edge: EdgeDep) -> DatacenterList:
     require(edge.principal, Resource.DATACENTER, Action.READ)
-    return DatacenterList(datacenters=[from_datacenter(d) for d in edge.read(service.list_datacenters)])
+    return edge.read(
+        lambda uow: DatacenterList(
+            datacenters=[_show(uow, site).datacenter for site in service.list_datacenters(uow)]
+        )
+    )
 
 
 @router.get(
@@ -88,34 +96,62 @@ def list_datacenters(edge: EdgeDep) -> DatacenterList:
 )
 def get_datacenter(datacenter_code: DatacenterCode, edge: EdgeDep) -> Response:
     require(edge.principal, Resource.DATACENTER, Action.READ)
-    found = edge.read(lambda uow: service.get_datacenter(uow, datacenter_code))
-    return edge.answer(DatacenterReply(datacenter=from_datacenter(found)), found.version)
+    found = edge.read(lambda uow: _show(uow, service.get_datacenter(uow, datacenter_code)))
+    return edge.answer(found, found.datacenter.version)
 
 
 @router.patch(
     "/v1/admin/datacenters/{datacenter_code}",
     operation_id="update_datacenter",
-    summary="Change a datacenter's figures",
+    summary="Record what changed at a datacenter: figures, operator, owner, cells",
     response_model=DatacenterReply,
 )
 def update_datacenter(datacenter_code: DatacenterCode, body: DatacenterPatch, edge: EdgeDep) -> Response:
     require(edge.principal, Resource.DATACENTER, Action.UPDATE)
     expected = edge.expected_version()
+    changes = service.SiteChanges(
+        pue_milli=body.pue_milli,
+        power_kw=body.power_kw,
+        rack_kw_max=body.rack_kw_max,
+        rack_count=body.rack_count,
+        operator=None if body.operator_entity_id is None else LegalEntityId.parse(body.operator_entity_id),
+        owner=None if body.owner_entity_id is None else LegalEntityId.parse(body.owner_entity_id),
+        effective_from=body.effective_from,
+        evidence=body.evidence.strip(),
+        cells=tuple(cell.name for cell in body.cells),
+    )
+    actor = edge.principal.actor
     return edge.write(
-        lambda uow: DatacenterReply(
-            datacenter=from_datacenter(
-                service.update_datacenter(
-                    uow,
-                    datacenter_code,
-                    actor=edge.principal.actor,
-                    expected_version=expected,
-                    pue_milli=body.pue_milli,
-                    power_kw=body.power_kw,
-                )
-            )
+        lambda uow: _show(
+            uow,
+            service.update_datacenter(
+                uow, datacenter_code, actor=actor, expected_version=expected, changes=changes
+            ),
         ),
         etag=lambda reply: reply.datacenter.version,
     )
+
+
+@router.delete(
+    "/v1/admin/datacenters/{datacenter_code}",
+    operation_id="close_datacenter",
+    summary="Close a datacenter for good; it stays on record",
+    response_model=DatacenterReply,
+)
+def close_datacenter(datacenter_code: DatacenterCode, edge: EdgeDep) -> Response:
+    require(edge.principal, Resource.DATACENTER, Action.DELETE)
+    expected = edge.expected_version()
+    actor = edge.principal.actor
+    return edge.write(
+        lambda uow: _show(
+            uow, service.close_datacenter(uow, datacenter_code, actor=actor, expected_version=expected)
+        ),
+        etag=lambda reply: reply.datacenter.version,
+    )
+
+
+def _show(uow: UnitOfWork, site: Datacenter) -> DatacenterReply:
+    return DatacenterReply(datacenter=from_datacenter(site, service.read_load(uow, site.code)))
 
 
 @router.post(
@@ -144,6 +180,9 @@ def create_node_pool(body: NodePoolIn, edge: EdgeDep) -> Response:
                     memory_mib_per_node=body.memory_mib,
                     watts_per_node=body.watts_per_node,
                     replicas=body.replicas,
+                    is_paused=body.paused,
+                    node_labels=body.node_labels,
+                    node_taints=[taint.model_dump() for taint in body.node_taints],
                 )
             )
         ),
@@ -186,21 +225,28 @@ def get_node_pool(node_pool_name: NodePoolName, edge: EdgeDep) -> Response:
 @router.patch(
     "/v1/admin/node_pools/{node_pool_name}",
     operation_id="scale_node_pool",
-    summary="Change how many machines a pool wants",
+    summary="Change what a pool wants: machines, pause, labels, taints",
     response_model=NodePoolReply,
 )
 def scale_node_pool(node_pool_name: NodePoolName, body: NodePoolPatch, edge: EdgeDep) -> Response:
     require(edge.principal, Resource.NODE_POOL, Action.UPDATE)
     expected = edge.expected_version()
+    taints = body.node_taints
+    changes = service.PoolChanges(
+        replicas=body.replicas,
+        is_paused=body.paused,
+        node_labels=body.node_labels,
+        node_taints=None if taints is None else [taint.model_dump() for taint in taints],
+    )
     return edge.write(
         lambda uow: NodePoolReply(
             node_pool=from_node_pool(
-                service.scale_node_pool(
+                service.change_node_pool(
                     uow,
                     node_pool_name,
                     actor=edge.principal.actor,
                     expected_version=expected,
-                    replicas=body.replicas,
+                    changes=changes,
                 )
             )
         ),
@@ -264,7 +310,7 @@ def list_catalog_datacenters(edge: EdgeDep) -> CatalogDatacenterList:
                 country=site.country,
                 pue_milli=site.pue_milli,
             )
-            for site in edge.read(service.list_datacenters)
+            for site in edge.read(lambda uow: service.list_datacenters(uow, with_closed=False))
         ]
     )
 
@@ -278,7 +324,7 @@ def list_catalog_datacenters(edge: EdgeDep) -> CatalogDatacenterList:
 def list_catalog_regions(edge: EdgeDep) -> RegionList:
     require(edge.principal, Resource.DATACENTER, Action.READ)
     by_country: dict[str, list[str]] = {}
-    for site in edge.read(service.list_datacenters):
+    for site in edge.read(lambda uow: service.list_datacenters(uow, with_closed=False)):
         by_country.setdefault(site.country, []).append(site.code)
     return RegionList(
         regions=[

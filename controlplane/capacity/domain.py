@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from controlplane.kernel.ids import DatacenterId, LegalEntityId, NodePoolId
+from controlplane.kernel.ids import DatacenterId, LegalEntityId, NodePoolId, SiteRoleId
 from controlplane.sovereignty.domain import SiteFacts
 
 
@@ -28,8 +28,24 @@ class PoolState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class SiteRole:
+    """Who runs (`operator`) or owns (`owner`) a site from an instant on."""
+
+    id: SiteRoleId
+    role: str
+    entity_id: LegalEntityId
+    valid_from: datetime
+    evidence: str
+    recorded_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Datacenter:
-    """A site: one legal and physical place. Power in kW, PUE in thousandths (1200 = 1.20)."""
+    """A site: one legal and physical place. Power in kW, PUE in thousandths (1200 = 1.20).
+
+    Operator and owner are those of now; `roles` has all that were stated, in the order of time, future ones included.
+    `rack_count` None: not stated. `closed_at`: from then on it takes no machines and is offered to nobody.
+    """
 
     id: DatacenterId
     code: str
@@ -43,11 +59,18 @@ class Datacenter:
     cells: tuple[str, ...]
     created_at: datetime
     version: int
+    rack_count: int | None = None
+    closed_at: datetime | None = None
+    roles: tuple[SiteRole, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class NodePool:
-    """A group of equal machines in one cell. `ready_nodes` is what the cell reported last."""
+    """A group of equal machines in one cell. `ready_nodes` is what the cell reported last.
+
+    `nodes_seen`: machines that the cell reported last; `nodes_there`: that may exist; both with those that drain.
+    `held_reason`: why somebody keeps the custom resource by hand in the cell; empty when nobody does.
+    """
 
     id: NodePoolId
     name: str
@@ -70,6 +93,12 @@ class NodePool:
     message: str
     created_at: datetime
     version: int
+    nodes_seen: int = 0
+    nodes_there: int = 0
+    is_paused: bool = False
+    node_labels: dict[str, str] = field(default_factory=dict)
+    node_taints: tuple[dict[str, str], ...] = ()
+    held_reason: str = ""
 
     @property
     def is_simulated(self) -> bool:
@@ -78,7 +107,11 @@ class NodePool:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A machine as its cell reports it; `acceptance` is the record of the check that let it in."""
+    """A machine as its cell reports it; `acceptance` is the record of the check that let it in.
+
+    `is_ready`: a tenant's work would be placed on it; `reason` and `message` say why, or why not. `labels` and
+    `taints` are those of its pool.
+    """
 
     name: str
     pool_name: str
@@ -88,6 +121,13 @@ class Node:
     accepted_at: datetime | None
     acceptance: list[dict[str, str]]
     observed_at: datetime
+    is_ready: bool = False
+    reason: str = ""
+    message: str = ""
+    is_leaving: bool = False
+    gpus: int = 0
+    labels: dict[str, str] = field(default_factory=dict)
+    taints: tuple[dict[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,3 +151,4 @@ class PoolOffer:
     memory_mib_per_node: int
     is_simulated: bool
     site: SiteFacts
+    is_paused: bool = False

@@ -15,6 +15,7 @@ from controlplane.kernel.ids import (
     LegalEntityId,
     NodePoolId,
     RegionalDeploymentId,
+    SiteRoleId,
     TenantId,
 )
 from controlplane.plumbing.orm import Base, IdType
@@ -27,13 +28,29 @@ class DatacenterRow(Base):
     code: Mapped[str] = mapped_column(String(40), unique=True)
     name: Mapped[str] = mapped_column(String(100))
     country: Mapped[str] = mapped_column(String(2))
-    operator_entity_id: Mapped[LegalEntityId] = mapped_column(IdType(LegalEntityId))
-    owner_entity_id: Mapped[LegalEntityId] = mapped_column(IdType(LegalEntityId))
     power_kw: Mapped[int] = mapped_column(Integer)
     rack_kw_max: Mapped[int] = mapped_column(Integer)
     pue_milli: Mapped[int] = mapped_column(Integer)
+    rack_count: Mapped[int | None] = mapped_column(Integer)
+    closed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     version: Mapped[int] = mapped_column(Integer, default=1)
+
+
+class SiteRoleRow(Base):
+    """Who runs, or owns, a site from an instant on; the newest that has begun holds. Never changed, never deleted."""
+
+    __tablename__ = "site_role"
+
+    id: Mapped[SiteRoleId] = mapped_column(IdType(SiteRoleId), primary_key=True)
+    datacenter_id: Mapped[DatacenterId] = mapped_column(IdType(DatacenterId), ForeignKey("datacenter.id"))
+    role: Mapped[str] = mapped_column(String(16))
+    entity_id: Mapped[LegalEntityId] = mapped_column(IdType(LegalEntityId))
+    valid_from: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    evidence: Mapped[str] = mapped_column(Text)
+    recorded_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+    __table_args__ = (Index("ix_site_role_datacenter_id", "datacenter_id"),)
 
 
 class CellRow(Base):
@@ -45,7 +62,11 @@ class CellRow(Base):
 
 
 class NodePoolRow(Base):
-    """Reserved figures are the sums of the pool's reservations, changed only together with them."""
+    """Reserved figures are the sums of the pool's reservations, changed only together with them.
+
+    `nodes_seen` is how many machines the cell reported last, `nodes_there` how many may exist: raised with each wish,
+    lowered once the cell has read it. `held_reason` is set while somebody keeps the custom resource by hand.
+    """
 
     __tablename__ = "node_pool"
 
@@ -61,6 +82,12 @@ class NodePoolRow(Base):
     memory_mib_per_node: Mapped[int] = mapped_column(Integer)
     watts_per_node: Mapped[int] = mapped_column(Integer)
     replicas: Mapped[int] = mapped_column(Integer)
+    nodes_seen: Mapped[int] = mapped_column(Integer, default=0)
+    nodes_there: Mapped[int] = mapped_column(Integer, default=0)
+    is_paused: Mapped[bool] = mapped_column(default=False)
+    node_labels: Mapped[dict[str, str]] = mapped_column(JSONB, default=dict)
+    node_taints: Mapped[list[dict[str, str]]] = mapped_column(JSONB, default=list)
+    held_reason: Mapped[str] = mapped_column(Text, default="")
     ready_nodes: Mapped[int] = mapped_column(Integer, default=0)
     gpus_reserved: Mapped[int] = mapped_column(Integer, default=0)
     cpu_milli_reserved: Mapped[int] = mapped_column(Integer, default=0)
@@ -86,6 +113,13 @@ class NodeRow(Base):
     pool_name: Mapped[str] = mapped_column(String(50))
     node_name: Mapped[str] = mapped_column(String(253), default="")
     phase: Mapped[str] = mapped_column(String(32))
+    is_ready: Mapped[bool] = mapped_column(default=False)
+    reason: Mapped[str] = mapped_column(String(64), default="")
+    message: Mapped[str] = mapped_column(Text, default="")
+    is_leaving: Mapped[bool] = mapped_column(default=False)
+    gpus: Mapped[int] = mapped_column(Integer, default=0)
+    labels: Mapped[dict[str, str]] = mapped_column(JSONB, default=dict)
+    taints: Mapped[list[dict[str, str]]] = mapped_column(JSONB, default=list)
     is_simulated: Mapped[bool] = mapped_column(default=False)
     accepted_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     acceptance: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
@@ -102,6 +136,7 @@ class ReservationRow(Base):
     tenant_id: Mapped[TenantId] = mapped_column(IdType(TenantId), primary_key=True)
     holder: Mapped[RegionalDeploymentId] = mapped_column(IdType(RegionalDeploymentId), primary_key=True)
     pool_id: Mapped[NodePoolId] = mapped_column(IdType(NodePoolId), ForeignKey("node_pool.id"))
+    replicas: Mapped[int] = mapped_column(Integer, default=1)
     gpus: Mapped[int] = mapped_column(Integer)
     cpu_milli: Mapped[int] = mapped_column(Integer)
     memory_mib: Mapped[int] = mapped_column(Integer)

@@ -3,24 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from controlplane.capacity.domain import Datacenter, Node, NodePool, PoolState, ProviderKind
-from controlplane.capacity.models import CellRow, DatacenterRow, NodePoolRow, NodeRow, ReservationRow
-from controlplane.kernel.ids import DatacenterId, NodePoolId, RegionalDeploymentId
+from controlplane.capacity.domain import Datacenter, Node, NodePool, PoolState, ProviderKind, SiteRole
+from controlplane.capacity.models import (
+    CellRow,
+    DatacenterRow,
+    NodePoolRow,
+    NodeRow,
+    ReservationRow,
+    SiteRoleRow,
+)
+from controlplane.capacity.site_rules import NodeSize
+from controlplane.kernel.ids import DatacenterId, LegalEntityId, NodePoolId, RegionalDeploymentId
 from controlplane.plumbing.database import UnitOfWork
 
 
 def list_datacenters(uow: UnitOfWork) -> list[Datacenter]:
     """All sites with their cells, by code."""
+    roles = list_roles(uow)
     cells: dict[DatacenterId, list[str]] = {}
     for cell in uow.session.scalars(select(CellRow).order_by(CellRow.name)):
         cells.setdefault(cell.datacenter_id, []).append(cell.name)
     rows = uow.session.scalars(select(DatacenterRow).order_by(DatacenterRow.code))
-    return [_to_datacenter(row, tuple(cells.get(row.id, ()))) for row in rows]
+    return [
+        _to_datacenter(row, tuple(cells.get(row.id, ())), tuple(roles.get(row.id, ())), uow.now)
+        for row in rows
+    ]
+
+
+def list_roles(uow: UnitOfWork) -> dict[DatacenterId, list[SiteRole]]:
+    """Who ran and owned each site, and who will, in the order of time; what was stated later wins."""
+    found: dict[DatacenterId, list[SiteRole]] = {}
+    query = select(SiteRoleRow).order_by(SiteRoleRow.valid_from, SiteRoleRow.recorded_at, SiteRoleRow.id)
+    for row in uow.session.scalars(query):
+        role = SiteRole(row.id, row.role, row.entity_id, row.valid_from, row.evidence, row.recorded_at)
+        found.setdefault(row.datacenter_id, []).append(role)
+    return found
+
+
+def count_cells(uow: UnitOfWork, datacenter_id: DatacenterId) -> int:
+    query = select(func.count()).select_from(CellRow).where(CellRow.datacenter_id == datacenter_id)
+    return uow.session.scalar(query) or 0
 
 
 def find_datacenter_row(uow: UnitOfWork, code: str, *, is_locked: bool = False) -> DatacenterRow | None:
@@ -62,30 +90,40 @@ def find_pool(uow: UnitOfWork, name: str) -> NodePool | None:
     return None if found is None else _to_pool(*found)
 
 
-def list_power_demands(uow: UnitOfWork, datacenter_id: DatacenterId) -> Sequence[tuple[NodePoolId, int, int]]:
-    """(pool, nodes wanted, watts of each) of one site."""
+def list_pool_rows_of(uow: UnitOfWork, datacenter_id: DatacenterId) -> Sequence[NodePoolRow]:
+    """Every pool of one site, those that are being given back included, by name."""
+    return uow.session.scalars(
+        select(NodePoolRow).where(NodePoolRow.datacenter_id == datacenter_id).order_by(NodePoolRow.name)
+    ).all()
+
+
+def list_held(uow: UnitOfWork, pool_id: NodePoolId) -> list[tuple[int, NodeSize]]:
+    """What a pool's reservations hold: (replicas, size of one)."""
+    rows = uow.session.scalars(select(ReservationRow).where(ReservationRow.pool_id == pool_id))
     return [
-        (row.id, row.replicas, row.watts_per_node)
-        for row in uow.session.scalars(
-            select(NodePoolRow).where(
-                NodePoolRow.datacenter_id == datacenter_id, NodePoolRow.state == PoolState.ACTIVE
-            )
+        (
+            row.replicas,
+            NodeSize(row.gpus // row.replicas, row.cpu_milli // row.replicas, row.memory_mib // row.replicas),
         )
+        for row in rows
     ]
 
 
 def take_capacity(uow: UnitOfWork, pool_id: NodePoolId, gpus: int, cpu_milli: int, memory_mib: int) -> bool:
-    """Add to a pool's reserved sums if all three fit what its ready nodes have; False otherwise."""
+    """Add to a pool's reserved sums if all three fit what its ready nodes have; False otherwise.
+
+    Of a pool that shrinks, only as many nodes count as will be left; of a paused one, none.
+    """
+    nodes = func.least(NodePoolRow.ready_nodes, NodePoolRow.replicas)
     taken = uow.session.execute(
         update(NodePoolRow)
         .where(
             NodePoolRow.id == pool_id,
             NodePoolRow.state == PoolState.ACTIVE,
-            NodePoolRow.ready_nodes * NodePoolRow.gpus_per_node - NodePoolRow.gpus_reserved >= gpus,
-            NodePoolRow.ready_nodes * NodePoolRow.cpu_milli_per_node - NodePoolRow.cpu_milli_reserved
-            >= cpu_milli,
-            NodePoolRow.ready_nodes * NodePoolRow.memory_mib_per_node - NodePoolRow.memory_mib_reserved
-            >= memory_mib,
+            NodePoolRow.is_paused.is_(False),
+            nodes * NodePoolRow.gpus_per_node - NodePoolRow.gpus_reserved >= gpus,
+            nodes * NodePoolRow.cpu_milli_per_node - NodePoolRow.cpu_milli_reserved >= cpu_milli,
+            nodes * NodePoolRow.memory_mib_per_node - NodePoolRow.memory_mib_reserved >= memory_mib,
         )
         .values(
             gpus_reserved=NodePoolRow.gpus_reserved + gpus,
@@ -136,6 +174,13 @@ def upsert_node(uow: UnitOfWork, node: Node) -> None:
         "accepted_at": node.accepted_at,
         "acceptance": node.acceptance,
         "observed_at": node.observed_at,
+        "is_ready": node.is_ready,
+        "reason": node.reason,
+        "message": node.message,
+        "is_leaving": node.is_leaving,
+        "gpus": node.gpus,
+        "labels": node.labels,
+        "taints": list(node.taints),
     }
     uow.session.execute(
         insert(NodeRow)
@@ -158,29 +203,64 @@ def list_nodes(uow: UnitOfWork, *, pool_name: str | None, after: str | None, lim
         query = query.where(NodeRow.pool_name == pool_name)
     if after is not None:
         query = query.where(NodeRow.name > after)
-    return [
-        Node(
-            row.name, row.pool_name, row.node_name, row.phase, row.is_simulated, row.accepted_at, row.acceptance,
-            row.observed_at,
-        )
-        for row in uow.session.scalars(query)
-    ]  # fmt: skip
+    return [_to_node(row) for row in uow.session.scalars(query)]
 
 
-def _to_datacenter(row: DatacenterRow, cells: tuple[str, ...]) -> Datacenter:
+def find_node(uow: UnitOfWork, name: str) -> Node | None:
+    row = uow.session.get(NodeRow, name)
+    return None if row is None else _to_node(row)
+
+
+def _to_node(row: NodeRow) -> Node:
+    return Node(
+        name=row.name,
+        pool_name=row.pool_name,
+        node_name=row.node_name,
+        phase=row.phase,
+        is_simulated=row.is_simulated,
+        accepted_at=row.accepted_at,
+        acceptance=row.acceptance,
+        observed_at=row.observed_at,
+        is_ready=row.is_ready,
+        reason=row.reason,
+        message=row.message,
+        is_leaving=row.is_leaving,
+        gpus=row.gpus,
+        labels=dict(row.labels),
+        taints=tuple(row.taints),
+    )
+
+
+def size_of(row: NodePoolRow) -> NodeSize:
+    return NodeSize(row.gpus_per_node, row.cpu_milli_per_node, row.memory_mib_per_node)
+
+
+def holder_at(roles: Sequence[SiteRole], role: str, at: datetime) -> LegalEntityId:
+    """Who has a role at an instant: whoever was stated with the latest beginning that has come."""
+    begun = [each for each in roles if each.role == role and each.valid_from <= at]
+    # A site is registered with both roles; an instant before that knows the first ones.
+    return (begun or [each for each in roles if each.role == role][:1])[-1].entity_id
+
+
+def _to_datacenter(
+    row: DatacenterRow, cells: tuple[str, ...], roles: tuple[SiteRole, ...], at: datetime
+) -> Datacenter:
     return Datacenter(
         id=row.id,
         code=row.code,
         name=row.name,
         country=row.country,
-        operator_entity_id=row.operator_entity_id,
-        owner_entity_id=row.owner_entity_id,
+        operator_entity_id=holder_at(roles, "operator", at),
+        owner_entity_id=holder_at(roles, "owner", at),
         power_kw=row.power_kw,
         rack_kw_max=row.rack_kw_max,
         pue_milli=row.pue_milli,
         cells=cells,
         created_at=row.created_at,
         version=row.version,
+        rack_count=row.rack_count,
+        closed_at=row.closed_at,
+        roles=roles,
     )
 
 
@@ -207,4 +287,10 @@ def _to_pool(row: NodePoolRow, site: DatacenterRow, cell: CellRow) -> NodePool:
         message=row.message,
         created_at=row.created_at,
         version=row.version,
+        nodes_seen=row.nodes_seen,
+        nodes_there=row.nodes_there,
+        is_paused=row.is_paused,
+        node_labels=dict(row.node_labels),
+        node_taints=tuple(row.node_taints),
+        held_reason=row.held_reason,
     )

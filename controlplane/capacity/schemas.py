@@ -3,67 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from controlplane.capacity.domain import Datacenter, Node, NodePool, ProviderKind
+from controlplane.capacity.domain import Node, NodePool, ProviderKind
+from controlplane.capacity.manifest import MARK_KEY_PATTERN, MARK_VALUE_PATTERN
 from controlplane.kernel import bounds
 from controlplane.plumbing.web import WireModel
 
 Code = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")]
 PoolName = Annotated[str, Field(min_length=1, max_length=50, pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")]
-EntityRef = Annotated[str, Field(max_length=64, description="Id of a legal entity, `ent_…`.")]
-PueMilli = Annotated[
-    int, Field(ge=1000, le=5000, description="PUE in thousandths: 1200 is 1.20.", examples=[1200])
-]
-PowerKw = Annotated[int, Field(ge=1, le=2_000_000, description="Power of the site in kW.", examples=[40_000])]
-
-
-class CellIn(WireModel):
-    name: Code = Field(description="Name of one Kubernetes cluster of the site.", examples=["essonne-1-a"])
-
-
-class DatacenterIn(WireModel):
-    code: Code = Field(description="Short name, unique.", examples=["essonne-1"])
-    name: str = Field(
-        description="Name for people.", min_length=1, max_length=100, examples=["Essonne, hall 1"]
-    )
-    country: str = Field(pattern=r"^[A-Z]{2}$", description="ISO 3166-1 alpha-2.", examples=["FR"])
-    operator_entity_id: EntityRef = Field(description="Who runs it: id of a legal entity.")
-    owner_entity_id: EntityRef = Field(description="Whose it is: id of a legal entity.")
-    power_kw: PowerKw
-    rack_kw_max: int = Field(ge=1, le=2000, description="Power of one rack in kW.", examples=[130])
-    pue_milli: PueMilli
-    cells: list[CellIn] = Field(description="Its Kubernetes clusters.", min_length=1, max_length=20)
-
-
-class DatacenterPatch(WireModel):
-    pue_milli: PueMilli | None = Field(default=None, description="PUE in thousandths; left out: as it is.")
-    power_kw: PowerKw | None = Field(default=None, description="Power of the site in kW; left out: as it is.")
-
-
-class DatacenterOut(WireModel):
-    id: str = Field(description="Id of the datacenter.")
-    code: str = Field(description="Short name.")
-    name: str = Field(description="Name for people.")
-    country: str = Field(description="ISO 3166-1 alpha-2.")
-    operator_entity_id: str = Field(description="Legal entity that runs it.")
-    owner_entity_id: str = Field(description="Legal entity that owns it.")
-    power_kw: int = Field(description="Power of the site in kW.")
-    rack_kw_max: int = Field(description="Power of one rack in kW.")
-    pue_milli: int = Field(description="PUE in thousandths: 1200 is 1.20.")
-    cells: list[str] = Field(description="Names of its Kubernetes clusters.")
-    created_at: datetime = Field(description="When it was registered.")
-    version: int = Field(description="Counts changes; the ETag.")
-
-
-class DatacenterReply(WireModel):
-    datacenter: DatacenterOut
-
-
-class DatacenterList(WireModel):
-    datacenters: list[DatacenterOut]
 
 
 class AcceleratorIn(WireModel):
@@ -77,6 +27,29 @@ class AcceleratorIn(WireModel):
     count: int = Field(
         ge=bounds.GPUS.least, le=bounds.GPUS.most, description="GPUs of one node.", examples=[8]
     )
+
+
+PAUSED = "True stops starting and giving back machines, and nothing new is placed on the pool; what runs there goes on."
+
+
+class TaintIn(WireModel):
+    key: str = Field(
+        description="Name of the taint.",
+        min_length=1,
+        max_length=317,
+        pattern=MARK_KEY_PATTERN,
+        examples=["example.org/confidential"],
+    )
+    value: str = Field(
+        default="", description="Value; may be empty.", max_length=63, pattern=MARK_VALUE_PATTERN
+    )
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] = Field(description="What it does.")
+
+
+NodeLabels = Annotated[
+    dict[Annotated[str, Field(max_length=317)], Annotated[str, Field(max_length=63)]], Field(max_length=32)
+]
+NodeTaints = Annotated[list[TaintIn], Field(max_length=16)]
 
 
 class NodePoolIn(WireModel):
@@ -105,6 +78,14 @@ class NodePoolIn(WireModel):
         description=f"Nodes wanted; of provider process at most {bounds.PROCESS_POOL_NODES.most}.",
     )
 
+    paused: bool = Field(default=False, description=PAUSED)
+    node_labels: NodeLabels = Field(
+        default={}, description="Labels of its nodes, besides those that Rempart sets."
+    )
+    node_taints: NodeTaints = Field(
+        default=[], description="Taints of its nodes, besides those that Rempart sets."
+    )
+
     @model_validator(mode="after")
     def _process_hosts_have_no_gpu(self) -> NodePoolIn:
         if self.provider is ProviderKind.PROCESS and self.replicas > bounds.PROCESS_POOL_NODES.most:
@@ -115,7 +96,25 @@ class NodePoolIn(WireModel):
 
 
 class NodePoolPatch(WireModel):
-    replicas: int = Field(description="Nodes wanted.", ge=bounds.POOL_NODES.least, le=bounds.POOL_NODES.most)
+    replicas: int | None = Field(
+        default=None,
+        description="Nodes wanted; left out: as it is.",
+        ge=bounds.POOL_NODES.least,
+        le=bounds.POOL_NODES.most,
+    )
+    paused: bool | None = Field(default=None, description=f"{PAUSED} Left out: as it is.")
+    node_labels: NodeLabels | None = Field(
+        default=None, description="Labels of its nodes; left out: as they are."
+    )
+    node_taints: NodeTaints | None = Field(
+        default=None, description="Taints of its nodes; left out: as they are."
+    )
+
+    @model_validator(mode="after")
+    def _something_changes(self) -> NodePoolPatch:
+        if all(getattr(self, name) is None for name in type(self).model_fields):
+            raise ValueError("say what changes: replicas, paused, node_labels or node_taints")
+        return self
 
 
 class NodePoolOut(WireModel):
@@ -131,6 +130,12 @@ class NodePoolOut(WireModel):
     memory_mib: int = Field(description="Memory of one node in MiB.")
     watts_per_node: int = Field(description="Draw of one node at full load in watts.")
     replicas: int = Field(description="Nodes wanted.")
+    nodes_there: int = Field(
+        description="Nodes that may draw power: wanted ones, and those that still drain."
+    )
+    paused: bool = Field(description=PAUSED)
+    node_labels: dict[str, str] = Field(description="Labels of its nodes, besides those that Rempart sets.")
+    node_taints: list[TaintIn] = Field(description="Taints of its nodes, besides those that Rempart sets.")
     ready_nodes: int = Field(description="Nodes that passed their acceptance check and are ready.")
     gpus_reserved: int = Field(description="GPUs that deployments hold.")
     is_simulated: bool = Field(description="Whether its nodes are simulated.")
@@ -162,10 +167,21 @@ class NodeOut(WireModel):
     pool: str = Field(description="Name of its pool.")
     node: str = Field(description="Name of its Kubernetes node; empty until it has one.")
     phase: str = Field(description="How far it has come.")
+    is_ready: bool = Field(description="Whether tenants' work would be placed on it now.")
+    reason: str = Field(description="Why it is ready, or why not, in one word.")
+    message: str = Field(description="The same in a sentence; empty when its cell said nothing.")
+    is_leaving: bool = Field(description="Whether it is being drained and given back.")
+    gpus: int = Field(description="GPUs of the machine.")
+    labels: dict[str, str] = Field(description="Labels that its pool gives it.")
+    taints: list[TaintIn] = Field(description="Taints that its pool gives it.")
     is_simulated: bool = Field(description="Whether it is simulated.")
     accepted_at: datetime | None = Field(description="When it passed its acceptance check; null until then.")
     acceptance: list[AcceptanceCheckOut] = Field(description="The checks of its acceptance.")
     observed_at: datetime = Field(description="When its cell last reported on it.")
+
+
+class NodeReply(WireModel):
+    node: NodeOut
 
 
 class NodeList(WireModel):
@@ -173,47 +189,6 @@ class NodeList(WireModel):
     limit: int = Field(description="How many items a page holds.")
     has_next: bool = Field(description="Whether more follow.")
     next_cursor: str | None = Field(description="`cursor` of the next page; null on the last one.")
-
-
-class CatalogDatacenterOut(WireModel):
-    """What a tenant may know of a site before choosing it."""
-
-    id: str = Field(description="Code of the site, as `regions` of a definition takes it.")
-    name: str = Field(description="Name for people.")
-    region_id: str = Field(description="Country of the site, in lower case.", examples=["fr"])
-    country: str = Field(description="ISO 3166-1 alpha-2.")
-    pue_milli: int = Field(description="PUE in thousandths: 1200 is 1.20.")
-
-
-class CatalogDatacenterList(WireModel):
-    datacenters: list[CatalogDatacenterOut]
-
-
-class RegionOut(WireModel):
-    id: str = Field(description="Country in lower case.")
-    name: str = Field(description="Country code.")
-    datacenters: list[str] = Field(description="Codes of its sites.")
-
-
-class RegionList(WireModel):
-    regions: list[RegionOut]
-
-
-def from_datacenter(datacenter: Datacenter) -> DatacenterOut:
-    return DatacenterOut(
-        id=str(datacenter.id),
-        code=datacenter.code,
-        name=datacenter.name,
-        country=datacenter.country,
-        operator_entity_id=str(datacenter.operator_entity_id),
-        owner_entity_id=str(datacenter.owner_entity_id),
-        power_kw=datacenter.power_kw,
-        rack_kw_max=datacenter.rack_kw_max,
-        pue_milli=datacenter.pue_milli,
-        cells=list(datacenter.cells),
-        created_at=datacenter.created_at,
-        version=datacenter.version,
-    )
 
 
 def from_node_pool(pool: NodePool) -> NodePoolOut:
@@ -232,11 +207,15 @@ def from_node_pool(pool: NodePool) -> NodePoolOut:
         memory_mib=pool.memory_mib_per_node,
         watts_per_node=pool.watts_per_node,
         replicas=pool.replicas,
+        nodes_there=pool.nodes_there,
+        paused=pool.is_paused,
+        node_labels=pool.node_labels,
+        node_taints=[TaintIn.model_validate(taint) for taint in pool.node_taints],
         ready_nodes=pool.ready_nodes,
         gpus_reserved=pool.gpus_reserved,
         is_simulated=pool.is_simulated,
         state=pool.state,
-        message=pool.message,
+        message=pool.message or (f"Kept by hand in its cell: {pool.held_reason}" if pool.held_reason else ""),
         created_at=pool.created_at,
         version=pool.version,
     )
@@ -248,6 +227,13 @@ def from_node(node: Node) -> NodeOut:
         pool=node.pool_name,
         node=node.node_name,
         phase=node.phase,
+        is_ready=node.is_ready,
+        reason=node.reason,
+        message=node.message,
+        is_leaving=node.is_leaving,
+        gpus=node.gpus,
+        labels=node.labels,
+        taints=[TaintIn.model_validate(taint) for taint in node.taints],
         is_simulated=node.is_simulated,
         accepted_at=node.accepted_at,
         acceptance=[AcceptanceCheckOut(**check) for check in node.acceptance],

@@ -5,6 +5,8 @@ from __future__ import annotations
 from controlplane.capacity import service
 from controlplane.capacity.domain import PoolState
 from controlplane.capacity.manifest import build_node_pool
+from controlplane.capacity.projection import read_held_reason
+from controlplane.capacity.site_rules import PoolDraw, replicas_to_start
 from controlplane.plumbing.cluster import ClusterRefused
 from controlplane.plumbing.consumers import Consumer, Event
 from controlplane.plumbing.context import Context
@@ -18,11 +20,16 @@ def consumers(context: Context) -> tuple[Consumer, ...]:
     def converge(name: str) -> None:
         with context.database.system(is_read_only=True) as uow:
             pool = service.find_node_pool(uow, name)
+            is_over = pool is not None and service.is_overcommitted(uow, pool.datacenter_code)
+        if read_held_reason(context.clusters.find("GPUNodePool", None, name)):
+            # Somebody keeps it by hand: the watcher notes why, and it is put right once the annotation is gone.
+            return
         if pool is None or pool.state is PoolState.DELETING:
             context.clusters.delete("GPUNodePool", None, name)
             return
         try:
-            context.clusters.apply(build_node_pool(pool))
+            draw = PoolDraw(name, pool.replicas, pool.nodes_there, pool.watts_per_node, pool.nodes_seen)
+            context.clusters.apply(build_node_pool(pool, replicas_to_start(draw, is_over)))
         except ClusterRefused as refused:
             with context.database.system() as uow:
                 service.refuse_node_pool(uow, name, refused.message)

@@ -24,6 +24,7 @@ def to_candidate(offer: PoolOffer, price_per_hour_micro: int) -> Candidate:
         nodes_ready=offer.ready_nodes,
         free=spread_free(offer),
         is_simulated=offer.is_simulated,
+        is_paused=offer.is_paused,
     )
 
 

@@ -78,7 +78,8 @@ KEPT: Final[dict[str, str]] = {
     ),
     **dict.fromkeys(("deployment", "regional_deployment", "placement_explanation", "secret_version"), _VERSIONS),
     **dict.fromkeys(
-        ("legal_entity", "holding", "certification", "verdict", "verdict_key", "datacenter", "cell"), _FACTS,
+        ("legal_entity", "holding", "certification", "verdict", "verdict_key", "datacenter", "site_role", "cell"),
+        _FACTS,
     ),
     **dict.fromkeys(
         ("quota_default", "invoice_seller", "invoice_series", "accounting_entity", "ledger_account", "entry_number",

@@ -137,6 +137,10 @@ class ReservationId(Id):
     prefix = "rsv"
 
 
+class SiteRoleId(Id):
+    prefix = "sro"
+
+
 class LegalEntityId(Id):
     prefix = "ent"
 

@@ -80,7 +80,7 @@ class Rempart:
     def _add_platform(self, sender: Transport) -> None:
         """What only the platform operator's key opens."""
         self.organizations = money.Organizations(sender, "/v1/admin/organizations", "organization")
-        self.datacenters = api.Changeable(sender, "/v1/admin/datacenters", "datacenter")
+        self.datacenters = api.Datacenters(sender, "/v1/admin/datacenters", "datacenter")
         self.node_pools = api.NodePools(sender, "/v1/admin/node_pools", "node_pool")
         self.nodes = api.Collection(sender, "/v1/admin/nodes", "node")
         self.legal_entities = api.Facts(sender, "/v1/admin/legal_entities", "legal_entity", "legal_entities")

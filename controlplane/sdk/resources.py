@@ -186,8 +186,24 @@ class Facts(Creatable):
 
 
 @dataclass(frozen=True, slots=True)
+class Datacenters(Changeable):
+    """Sites; they are closed and never deleted."""
+
+    def close(self, code: str, *, version: int | None = None) -> Json:
+        """Close a site for good; it stays on record."""
+        return self._change("DELETE", code, None, version)
+
+
+@dataclass(frozen=True, slots=True)
 class NodePools(Deletable):
     """Pools of equal machines."""
+
+    def pause(self, name: str, *, version: int | None = None) -> Json:
+        """Start and give back no machine, and place nothing new there."""
+        return self.update(name, {"paused": True}, version=version)
+
+    def resume(self, name: str, *, version: int | None = None) -> Json:
+        return self.update(name, {"paused": False}, version=version)
 
     def scale(self, name: str, replicas: int, *, version: int | None = None) -> Json:
         """Change how many machines a pool wants."""

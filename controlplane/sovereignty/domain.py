@@ -6,7 +6,7 @@ rule compares floats. A fact that is not known is None and is never read as harm
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from typing import Generic, TypeVar
@@ -192,8 +192,21 @@ class Requirement:
 
 
 @dataclass(frozen=True, slots=True)
+class SiteChange:
+    """Who runs and owns a site from an instant on."""
+
+    at: datetime
+    operator_entity_id: LegalEntityId
+    owner_entity_id: LegalEntityId
+
+
+@dataclass(frozen=True, slots=True)
 class SiteFacts:
-    """What capacity states of a datacenter. `gco2_per_kwh_milli` None: the country's yearly mean is taken."""
+    """What capacity states of a datacenter. `gco2_per_kwh_milli` None: the country's yearly mean is taken.
+
+    `changes` are all stated changes of operator and owner, in the order of time; `fact_ids` are the wire ids of those
+    statements.
+    """
 
     code: str
     country: Country
@@ -201,6 +214,17 @@ class SiteFacts:
     owner_entity_id: LegalEntityId | None
     pue_milli: int | None
     gco2_per_kwh_milli: int | None = None
+    changes: tuple[SiteChange, ...] = ()
+    fact_ids: tuple[str, ...] = ()
+
+    def as_of(self, at: datetime) -> SiteFacts:
+        """The site with the operator and owner of an instant."""
+        begun = [change for change in self.changes if change.at <= at]
+        if not begun:
+            return self
+        return replace(
+            self, operator_entity_id=begun[-1].operator_entity_id, owner_entity_id=begun[-1].owner_entity_id
+        )
 
 
 class ReasonCode(StrEnum):

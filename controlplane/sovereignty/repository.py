@@ -19,6 +19,7 @@ from controlplane.sovereignty.domain import (
     FactSet,
     Holding,
     LegalEntity,
+    SiteChange,
     SiteFacts,
     Verdict,
 )
@@ -213,6 +214,15 @@ def dump_site(site: SiteFacts) -> dict[str, object]:
         "owner_entity_id": None if site.owner_entity_id is None else str(site.owner_entity_id),
         "pue_milli": site.pue_milli,
         "gco2_per_kwh_milli": site.gco2_per_kwh_milli,
+        "changes": [
+            {
+                "at": change.at.isoformat(),
+                "operator_entity_id": str(change.operator_entity_id),
+                "owner_entity_id": str(change.owner_entity_id),
+            }
+            for change in site.changes
+        ],
+        "fact_ids": list(site.fact_ids),
     }
 
 
@@ -226,6 +236,16 @@ def load_site(row: VerdictRow) -> SiteFacts:
         owner_entity_id=None if owner is None else LegalEntityId.parse(owner),
         pue_milli=site["pue_milli"],
         gco2_per_kwh_milli=site["gco2_per_kwh_milli"],
+        # Verdicts that were kept before sites had dated operators lack both.
+        changes=tuple(
+            SiteChange(
+                at=datetime.fromisoformat(change["at"]),
+                operator_entity_id=LegalEntityId.parse(change["operator_entity_id"]),
+                owner_entity_id=LegalEntityId.parse(change["owner_entity_id"]),
+            )
+            for change in site.get("changes", ())
+        ),
+        fact_ids=tuple(site.get("fact_ids", ())),
     )
 
 

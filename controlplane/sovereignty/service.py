@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 from controlplane.kernel.ids import LegalEntityId
 from controlplane.plumbing.database import UnitOfWork
@@ -12,7 +13,7 @@ from controlplane.sovereignty.domain import FactSet, Requirement, SiteFacts, Ver
 from controlplane.sovereignty.events import VerdictsChanged
 from controlplane.sovereignty.models import VerdictRow
 from controlplane.sovereignty.requirement_rules import dump_requirement, load_requirement
-from controlplane.sovereignty.verdict_rules import judge_sites
+from controlplane.sovereignty.verdict_rules import judge_sites, site_key
 
 # One transaction of the sweep judges this many kept verdicts; the next one goes on where it ended.
 SWEEP_BATCH = 200
@@ -61,10 +62,17 @@ def forget_verdicts(uow: UnitOfWork, relied_on: Collection[str]) -> int:
 
 
 def load_facts(uow: UnitOfWork, sites: Sequence[SiteFacts], at: datetime) -> FactSet:
+    placed = [site.as_of(at) for site in sites]
     entity_ids = {
-        e for site in sites for e in (site.operator_entity_id, site.owner_entity_id) if e is not None
+        e for site in placed for e in (site.operator_entity_id, site.owner_entity_id) if e is not None
     }
     return repository.load_facts(uow, sorted(entity_ids), sorted({site.code for site in sites}), at)
+
+
+def restate_site(uow: UnitOfWork, site: SiteFacts) -> int:
+    """Judge again the kept verdicts of a site that states something new of itself; return how many changed."""
+    rows = repository.list_verdicts_watching(uow, [site_key(site.code)])
+    return _judge_again(uow, rows, (), {site.code: site})
 
 
 def reassess(uow: UnitOfWork, keys: Sequence[str]) -> int:
@@ -89,7 +97,12 @@ def outcome_of(verdict: Verdict) -> tuple[bool, list[str]]:
     return verdict.is_admissible, [str(reason.code) for reason in verdict.reasons]
 
 
-def _judge_again(uow: UnitOfWork, rows: Sequence[VerdictRow], entity_ids: tuple[str, ...]) -> int:
+def _judge_again(
+    uow: UnitOfWork,
+    rows: Sequence[VerdictRow],
+    entity_ids: tuple[str, ...],
+    restated: Mapping[str, SiteFacts] = MappingProxyType({}),
+) -> int:
     by_policy: dict[str, list[VerdictRow]] = {}
     for row in rows:
         by_policy.setdefault(row.policy_hash, []).append(row)
@@ -98,7 +111,7 @@ def _judge_again(uow: UnitOfWork, rows: Sequence[VerdictRow], entity_ids: tuple[
     count = 0
     for policy_hash, kept in by_policy.items():
         requirement = load_requirement(kept[0].requirement)
-        sites = [repository.load_site(row) for row in kept]
+        sites = [restated.get(row.site_code) or repository.load_site(row) for row in kept]
         before = {row.site_code: (row.is_admissible, row.reason_codes) for row in kept}
         verdicts = evaluate(uow, sites, requirement, uow.now)
         for site in sites:

@@ -78,7 +78,8 @@ def _judge_site(
     policy_hash: str,
     memo: dict[tuple[LegalEntityId, Text], tuple[Reason, ...]],
 ) -> Verdict:
-    reading = _Reading(watched={site_key(site.code)})
+    reading = _Reading(watched={site_key(site.code)}, ends=[change.at for change in site.changes])
+    site = site.as_of(at)
     reasons = [
         *_judge_country(site, requirement),
         *_judge_entities(site, requirement, graph, reading, memo),
@@ -139,6 +140,7 @@ def _judge_entities(
             )
             continue
         _note_structure(graph, entity_id, reading)
+        reading.facts.update(site.fact_ids)
         if (entity_id, role) not in memo:
             memo[(entity_id, role)] = tuple(_judge_entity(entity_id, role, requirement, graph))
         yield from memo[(entity_id, role)]

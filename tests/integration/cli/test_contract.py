@@ -225,11 +225,23 @@ def _law_and_sites(operator: Shell) -> None:
     )
     operator.ask("admin", "pools", "add", "gpus", *pool, *size, "--replicas", "1")
     assert operator.ask("admin", "pools", "scale", "gpus", "2")["replicas"] == 2
+    assert operator.ask("admin", "pools", "pause", "gpus")["paused"] is True
+    assert operator.ask("admin", "pools", "resume", "gpus")["paused"] is False
+    marks = ("--label", "example.org/hall=h1", "--taint", "example.org/own=yes:NoSchedule")
+    marked = operator.ask("admin", "pools", "update", "gpus", *marks)
+    assert marked["node_labels"] == {"example.org/hall": "h1"}
+    assert marked["node_taints"] == [{"key": "example.org/own", "value": "yes", "effect": "NoSchedule"}]
+    assert operator.run("admin", "pools", "update", "gpus").code == 2
+    assert operator.run("admin", "pools", "update", "gpus", "--label", "x").code == 2
     assert operator.ask("admin", "pools", "get", "gpus")["accelerator"] == {"sku": "nvidia-b300", "count": 8}
     for noun in ("entities", "holdings", "certifications", "datacenters", "pools"):
         assert operator.ask("admin", noun, "list"), noun
     assert operator.ask("admin", "nodes", "list", "--pool", "gpus") == []
     operator.ask("admin", "pools", "delete", "gpus")
+    assert operator.run("admin", "datacenters", "close", "borlange").code != 0
+    elsewhere = ("--name", "Hall 2", *site[:-1], "lulea-a", *whose)
+    operator.ask("admin", "datacenters", "add", "lulea", *elsewhere)
+    assert operator.ask("admin", "datacenters", "close", "lulea")["closed_at"]
     for noun, fact in (("certifications", paper["id"]), ("holdings", stake["id"]), ("entities", family)):
         assert operator.ask("admin", noun, "end", fact)["valid_to"] is not None
     assert operator.ask("admin", "clock", "move", "60")["is_simulated"]

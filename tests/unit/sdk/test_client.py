@@ -66,6 +66,7 @@ CALLS: dict[str, Callable[[Rempart], object]] = {
     "list_datacenters": lambda c: list(c.datacenters.list()),
     "get_datacenter": lambda c: c.datacenters.get("x"),
     "update_datacenter": lambda c: c.datacenters.update("x", {}, version=1),
+    "close_datacenter": lambda c: c.datacenters.close("x", version=1),
     "create_node_pool": lambda c: c.node_pools.create({}),
     "list_node_pools": lambda c: list(c.node_pools.list()),
     "get_node_pool": lambda c: c.node_pools.get("x"),
