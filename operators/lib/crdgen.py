@@ -102,12 +102,13 @@ def definition(kind: type[CustomResource]) -> dict[str, Any]:
         "description": (kind.__doc__ or "").strip(),
         "required": ["spec"],
         "properties": {
-            part: structural(schema["properties"][part], definitions) for part in ("spec", "status")
+            part: structural(schema["properties"][part], definitions)
+            for part in ("spec", *(("status",) if facts.has_status else ()))
         },
     }
     if facts.rules:
         root["x-kubernetes-validations"] = [{"rule": rule, "message": text} for rule, text in facts.rules]
-    subresources: dict[str, Any] = {"status": {}}
+    subresources: dict[str, Any] = {"status": {}} if facts.has_status else {}
     if facts.scale is not None:
         subresources["scale"] = {
             "specReplicasPath": facts.scale.spec_replicas,

@@ -50,6 +50,7 @@ class Resource:
 
 GPU_NODE_POOLS = Resource("rempart.eu", "v1alpha1", "gpunodepools", "GPUNodePool", False)
 NODE_CLAIMS = Resource("rempart.eu", "v1alpha1", "nodeclaims", "NodeClaim", False)
+HOST_QUARANTINES = Resource("rempart.eu", "v1alpha1", "hostquarantines", "HostQuarantine", False)
 INFERENCE_DEPLOYMENTS = Resource(
     "rempart.eu", "v1alpha1", "inferencedeployments", "InferenceDeployment", True
 )

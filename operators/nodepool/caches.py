@@ -23,6 +23,7 @@ class Caches:
     acceptances: Store
     pods: Store
     budgets: Store
+    quarantines: Store
     system_namespace: str
 
     def pods_on(self, node: str) -> list[PodFacts]:
@@ -32,6 +33,14 @@ class Caches:
     def budget_facts(self) -> Iterable[BudgetFacts]:
         """Every disruption budget of the cell."""
         return (budget_facts(budget) for budget in self.budgets)
+
+    def hosts_set_aside(self, provider: str, pool: str = "") -> frozenset[str]:
+        """Provider ids of hosts that failed their checks, of one pool or of all."""
+        return frozenset(
+            record["spec"]["providerID"]
+            for record in self.quarantines
+            if record["spec"]["provider"]["kind"] == provider and pool in ("", record["spec"]["pool"])
+        )
 
     def own_node(self, claim: Obj) -> Obj | None:
         """The Node that was made for this very claim."""

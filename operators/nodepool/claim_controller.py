@@ -10,7 +10,17 @@ import structlog
 from operators.apis.v1alpha1 import NodeClaimPhase as Phase
 from operators.lib.controller import Result, World
 from operators.lib.errors import AlreadyExists, ApiError, Conflict, NotFound, Unavailable
-from operators.lib.objects import NODE_CLAIMS, NODES, PODS, Obj, ObjectKey, is_deleting, key_of, uid_of
+from operators.lib.objects import (
+    HOST_QUARANTINES,
+    NODE_CLAIMS,
+    NODES,
+    PODS,
+    Obj,
+    ObjectKey,
+    is_deleting,
+    key_of,
+    uid_of,
+)
 from operators.lib.phases import elapsed_s
 from operators.nodepool.acceptance_rules import read_acceptance
 from operators.nodepool.caches import Caches
@@ -42,7 +52,7 @@ from operators.nodepool.metrics import NodePoolMetrics
 from operators.nodepool.node_rules import missing_labels, wanted_taints
 from operators.nodepool.pool_rules import why_outside
 from operators.nodepool.providers.base import Machine, NoCapacity, Provider, Terminal, Transient, Unsupported
-from operators.nodepool.resources import acceptance_name, build_acceptance_pod, wire_taint
+from operators.nodepool.resources import acceptance_name, build_acceptance_pod, build_quarantine, wire_taint
 from operators.nodepool.status_rules import acceptance_record, claim_status
 from operators.nodepool.teardown import Teardown
 from operators.nodepool.views import claim_facts, machine_order, node_facts, work_of
@@ -141,12 +151,33 @@ class ClaimController:
             why = why_outside(scene.claim, self._caches.pool_of(scene.claim))
             if why:
                 return outside_pool(scene.facts, why), None
-            return await _launch(scene)
+            kind = scene.claim["spec"]["provider"]["kind"]
+            return await _launch(scene, self._caches.hosts_set_aside(kind))
         if scene.node is not None and scene.seen is not None and not scene.seen.is_deleting:
             await self._repair_node(scene, decision.proof, world)
             if decision.action is Action.START_ACCEPTANCE:
                 await self._start_acceptance(scene, world)
+            elif is_new_failure(scene.facts, decision) and scene.provider.has_hosts:
+                await self._set_host_aside(scene, decision, world)
         return decision, None
+
+    async def _set_host_aside(self, scene: Scene, decision: Decision, world: World) -> None:
+        """Remember the host beyond the life of this claim, before anything can give it to another one."""
+        assert scene.seen is not None
+        if not scene.seen.provider_id:
+            return
+        text = next(value.message for value in decision.conditions if value.type == "Ready")
+        record = build_quarantine(scene.claim, scene.seen.provider_id, text, decision.checks or ())
+        try:
+            made = await world.client.create(HOST_QUARANTINES, record, manager=MANAGER)
+        except AlreadyExists:
+            return
+        self._caches.quarantines.observe_write(made)
+        told = (
+            f"host {scene.seen.provider_id} is set aside until kubectl delete hq/{record['metadata']['name']}"
+        )
+        world.events.record(scene.claim, "HostSetAside", f"{told}: {text}", is_warning=True)
+        log.warning("host_set_aside", claim=scene.facts.name, provider_id=scene.seen.provider_id)
 
     def _tell(self, scene: Scene, decision: Decision, world: World) -> None:
         """Events and counts for what just changed."""
@@ -159,7 +190,7 @@ class ClaimController:
                 scene.claim, Reason.ACCEPTANCE_PASSED, f"node {scene.order.node_name} is accepted"
             )
         elif ready is not None and ready.status != "True" and ready.reason != scene.facts.ready_reason:
-            if ready.reason == Reason.ACCEPTANCE_FAILED and scene.facts.phase is not Phase.FAILED:
+            if is_new_failure(scene.facts, decision):
                 self._metrics.acceptances.labels(pool, "failed").inc()
             if ready.reason != Reason.ACCEPTANCE_RUNNING:
                 is_bad = ready.reason not in (Reason.LAUNCHING, Reason.WAITING_FOR_NODE)
@@ -244,11 +275,16 @@ class ClaimController:
                 log.info("claim_phase", claim=claim["metadata"]["name"], phase=status["phase"])
 
 
-async def _launch(scene: Scene) -> tuple[Decision, Machine | None]:
+def is_new_failure(facts: ClaimFacts, decision: Decision) -> bool:
+    """Whether the claim's machine has just failed its checks."""
+    return decision.checks is not None and facts.ready_reason != Reason.ACCEPTANCE_FAILED
+
+
+async def _launch(scene: Scene, set_aside: frozenset[str]) -> tuple[Decision, Machine | None]:
     """Ask the provider, and put its answer into a decision."""
     facts = scene.facts
     try:
-        machine = await scene.provider.launch(scene.order)
+        machine = await scene.provider.launch(scene.order, set_aside)
     except NoCapacity as err:
         return held_back(Reason.NO_CAPACITY, str(err), err.retry_after_s), None
     except Transient as err:

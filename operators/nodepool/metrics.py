@@ -43,15 +43,16 @@ class NodePoolMetrics:
             registry=registry,
         )  # fmt: skip
 
-    def watch_fleet(self, pools: Store, claims: Store) -> None:
+    def watch_fleet(self, pools: Store, claims: Store, quarantines: Store) -> None:
         """Show what these caches hold, counted when somebody asks."""
-        self.registry.register(_Fleet(pools, claims))
+        self.registry.register(_Fleet(pools, claims, quarantines))
 
 
 class _Fleet(Collector):
-    def __init__(self, pools: Store, claims: Store) -> None:
+    def __init__(self, pools: Store, claims: Store, quarantines: Store) -> None:
         self._pools = pools
         self._claims = claims
+        self._quarantines = quarantines
 
     def describe(self) -> Iterable[GaugeMetricFamily]:
         return ()
@@ -81,4 +82,9 @@ class _Fleet(Collector):
             usable.add_metric([name], status.get("readyReplicas") or 0)
             for condition in status.get("conditions") or []:
                 conditions.add_metric([name, condition["type"], condition["status"], condition["reason"]], 1)
-        return (nodes, usable, wanted, conditions)
+        hosts = GaugeMetricFamily(
+            "rempart_nodepool_hosts_set_aside", "Hosts that failed their checks.", labels=["pool"]
+        )
+        for pool, count in sorted(Tally(record["spec"]["pool"] for record in self._quarantines).items()):
+            hosts.add_metric([pool], count)
+        return (nodes, usable, wanted, conditions, hosts)

@@ -67,7 +67,7 @@ def summary_of(claim: Obj, pool: Obj, node: Obj | None, now: datetime) -> ClaimS
     )
 
 
-def facts_of(pool: Obj, *, is_simulated: bool) -> PoolFacts:
+def facts_of(pool: Obj, *, is_simulated: bool, hosts_set_aside: int = 0) -> PoolFacts:
     """A GPUNodePool's facts; what its spec leaves out has the defaults of PoolFacts."""
     spec = pool["spec"]
     rollout, repair = spec.get("rollout") or {}, spec.get("repair") or {}
@@ -82,6 +82,7 @@ def facts_of(pool: Obj, *, is_simulated: bool) -> PoolFacts:
         max_unavailable=int(rollout.get("maxUnavailable", 1)),
         not_ready_s=max(not_ready_s, NOT_READY_MIN_S) if not_ready_s > 0 else 0.0,
         max_unhealthy_percent=int(repair.get("maxUnhealthyPercent", 20)),
+        hosts_set_aside=hosts_set_aside,
     )
 
 
@@ -99,6 +100,12 @@ class PoolController:
         claim = change.new or change.old
         assert claim is not None
         return (ObjectKey("", claim["spec"]["poolRef"]),)
+
+    def keys_of_quarantine(self, change: Change) -> Iterable[ObjectKey]:
+        """A host's record wakes the pool that it counts for."""
+        record = change.new or change.old
+        assert record is not None
+        return (ObjectKey("", record["spec"]["pool"]),)
 
     async def reconcile(self, key: ObjectKey, world: World) -> Result:
         """Create and delete claims, then write the status if it changed."""
@@ -135,8 +142,13 @@ class PoolController:
         return [summary_of(claim, pool, self._caches.own_node(claim), now) for claim in claims]
 
     def _facts(self, pool: Obj) -> PoolFacts:
-        provider = self._providers.get(pool["spec"]["provider"]["kind"])
-        return facts_of(pool, is_simulated=provider is not None and provider.is_simulated)
+        kind = pool["spec"]["provider"]["kind"]
+        provider = self._providers.get(kind)
+        return facts_of(
+            pool,
+            is_simulated=provider is not None and provider.is_simulated,
+            hosts_set_aside=len(self._caches.hosts_set_aside(kind, pool["metadata"]["name"])),
+        )
 
     async def _carry_out(self, pool: Obj, plan: ClaimPlan, world: World) -> None:
         steps = [self._create(pool, ordinal, world) for ordinal in plan.create]

@@ -55,6 +55,7 @@ class PoolFacts:
     max_unavailable: int = 1
     not_ready_s: float = 900.0
     max_unhealthy_percent: int = 20
+    hosts_set_aside: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,15 +156,37 @@ def _disrupted(claims: Sequence[ClaimSummary], unhealthy: Sequence[ClaimSummary]
 
 
 def find_unhealthy(pool: PoolFacts, live: Sequence[ClaimSummary]) -> list[ClaimSummary]:
-    """Claims to replace: their node fell silent for too long."""
+    """Claims to replace: their node fell silent for too long, or their host failed its checks.
+
+    A simulated machine has no host that could be left out the next time: it stays for a person to look.
+    """
     if pool.not_ready_s <= 0:
         return []
-    return [claim for claim in live if claim.lost_s is not None and claim.lost_s >= pool.not_ready_s]
+    return [
+        claim
+        for claim in live
+        if (claim.lost_s is not None and claim.lost_s >= pool.not_ready_s) or _is_rejected(pool, claim)
+    ]
+
+
+def _is_rejected(pool: PoolFacts, claim: ClaimSummary) -> bool:
+    is_failed = claim.phase is Phase.FAILED and claim.ready_reason == Reason.ACCEPTANCE_FAILED
+    return is_failed and not pool.is_simulated
 
 
 def is_breaker_open(pool: PoolFacts, unhealthy: Sequence[ClaimSummary]) -> bool:
-    """Whether too many are unhealthy at once for machines to be the cause."""
-    return len(unhealthy) > math.ceil(pool.replicas * pool.max_unhealthy_percent / 100)
+    """Whether too many are unhealthy for machines to be the cause.
+
+    Hosts that were set aside count on after their claims are gone: checks that fail on every host must not
+    go through all of them.
+    """
+    return count_unhealthy(pool, unhealthy) > math.ceil(pool.replicas * pool.max_unhealthy_percent / 100)
+
+
+def count_unhealthy(pool: PoolFacts, unhealthy: Sequence[ClaimSummary]) -> int:
+    """Lost nodes, and hosts that failed their checks, whether or not a claim still holds them."""
+    rejected = sum(1 for claim in unhealthy if _is_rejected(pool, claim))
+    return len(unhealthy) - rejected + max(pool.hosts_set_aside, rejected)
 
 
 def next_look_s(pool: PoolFacts, claims: Sequence[ClaimSummary]) -> float | None:
@@ -269,8 +292,8 @@ def _degraded(pool: PoolFacts, claims: Sequence[ClaimSummary]) -> ConditionValue
     if unhealthy and is_breaker_open(pool, unhealthy):
         names = _some([claim.name for claim in unhealthy])
         text = (
-            f"{len(unhealthy)} of {pool.replicas} nodes are unhealthy at once, more than"
-            f" {pool.max_unhealthy_percent} %: none is replaced until a person looks: {names}"
+            f"{count_unhealthy(pool, unhealthy)} machines are lost or failed their checks, more than"
+            f" {pool.max_unhealthy_percent} % of {pool.replicas}: none is replaced until a person looks: {names}"
         )
         return ConditionValue("Degraded", "True", "RepairHeld", text)
     troubled = [claim for claim in live if claim.phase is Phase.FAILED or claim.ready_reason in TROUBLED]

@@ -1,6 +1,10 @@
 """Builders of the objects that the node-pool operator creates. Pure."""
 
-from operators.lib.objects import NODE_CLAIMS, NODES, Obj, owner_reference, uid_of
+import hashlib
+import re
+
+from operators.lib.objects import HOST_QUARANTINES, NODE_CLAIMS, NODES, Obj, owner_reference, uid_of
+from operators.nodepool.acceptance_rules import DETAIL_LENGTH_MAX
 from operators.nodepool.domain import (
     ACCEPTANCE_IMAGE,
     ANNOTATION_CLAIM_UID,
@@ -10,11 +14,13 @@ from operators.nodepool.domain import (
     LABEL_ACCEPTANCE,
     LABEL_NODE_CLAIM,
     LABEL_NODE_POOL,
+    Check,
     MachineOrder,
     Taint,
 )
 from operators.nodepool.pool_rules import claim_template
 
+NAME_PART_MAX = 50
 PODS_PER_NODE = 110
 # What the acceptance run itself needs, besides the GPUs it exercises.
 ACCEPTANCE_CPU = "10m"
@@ -48,6 +54,33 @@ def build_claim(pool: Obj, ordinal: int) -> Obj:
             "poolRef": name,
             "ordinal": ordinal,
             **claim_template(spec),
+        },
+    }
+
+
+def quarantine_name(provider_id: str) -> str:
+    """The one name of a host's record: readable, and no other host's."""
+    readable = re.sub(r"[^a-z0-9]+", "-", provider_id.lower()).strip("-")[:NAME_PART_MAX].strip("-")
+    digest = hashlib.blake2b(provider_id.encode(), digest_size=4).hexdigest()
+    return f"{readable}-{digest}" if readable else digest
+
+
+def build_quarantine(claim: Obj, provider_id: str, message: str, checks: tuple[Check, ...]) -> Obj:
+    """The record of a host that failed its checks. It has no owner: it outlives claim and pool."""
+    spec = claim["spec"]
+    return {
+        "apiVersion": HOST_QUARANTINES.api_version,
+        "kind": HOST_QUARANTINES.kind,
+        "metadata": {"name": quarantine_name(provider_id), "labels": {LABEL_NODE_POOL: spec["poolRef"]}},
+        "spec": {
+            "provider": spec["provider"],
+            "providerID": provider_id,
+            "pool": spec["poolRef"],
+            "claim": claim["metadata"]["name"],
+            "message": message[:DETAIL_LENGTH_MAX],
+            "checks": [
+                {"name": check.name, "result": check.result, "detail": check.detail} for check in checks
+            ],
         },
     }
 

@@ -3,7 +3,14 @@
 from operators.apis.v1alpha1 import ProviderKind
 from operators.lib.controller import Controller
 from operators.lib.manager import Manager
-from operators.lib.objects import GPU_NODE_POOLS, NODE_CLAIMS, NODES, POD_DISRUPTION_BUDGETS, PODS
+from operators.lib.objects import (
+    GPU_NODE_POOLS,
+    HOST_QUARANTINES,
+    NODE_CLAIMS,
+    NODES,
+    POD_DISRUPTION_BUDGETS,
+    PODS,
+)
 from operators.nodepool.caches import NODE_INDEX, Caches
 from operators.nodepool.claim_controller import ClaimController
 from operators.nodepool.domain import LABEL_ACCEPTANCE
@@ -27,6 +34,7 @@ def caches_of(manager: Manager) -> Caches:
         acceptances=manager.store(PODS, namespace=namespace, label_selector=f"{LABEL_ACCEPTANCE}=true"),
         pods=manager.store(PODS, indexers={NODE_INDEX: node_of_pod}, transform=slim_pod),
         budgets=manager.store(POD_DISRUPTION_BUDGETS, transform=slim_budget),
+        quarantines=manager.store(HOST_QUARANTINES),
         system_namespace=namespace,
     )
 
@@ -35,7 +43,7 @@ def setup(manager: Manager, *, kwok_seed: int = 0, kwok_latency_max_s: float = 0
     """Register caches, controllers and the sweep. Units: seconds of simulated launch latency."""
     caches = caches_of(manager)
     metrics = NodePoolMetrics(manager.client.metrics.registry)
-    metrics.watch_fleet(caches.pools, caches.claims)
+    metrics.watch_fleet(caches.pools, caches.claims, caches.quarantines)
     providers: dict[str, Provider] = {
         ProviderKind.KWOK.value: KwokProvider(
             manager.client, caches.nodes, manager.clock.now, seed=kwok_seed, latency_max_s=kwok_latency_max_s
@@ -45,9 +53,9 @@ def setup(manager: Manager, *, kwok_seed: int = 0, kwok_latency_max_s: float = 0
     workers = manager.settings.workers
     pool = PoolController(caches, providers, metrics)
     manager.add_controller(
-        Controller("nodepool.pools", pool.reconcile, caches.pools, workers=min(workers, 4)).watches(
-            caches.claims, pool.keys_of_claim
-        )
+        Controller("nodepool.pools", pool.reconcile, caches.pools, workers=min(workers, 4))
+        .watches(caches.claims, pool.keys_of_claim)
+        .watches(caches.quarantines, pool.keys_of_quarantine)
     )
     teardown = Teardown(caches, metrics)
     claim = ClaimController(caches, providers, teardown, metrics)

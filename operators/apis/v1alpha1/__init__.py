@@ -1,9 +1,10 @@
-"""Version v1alpha1 of the group `rempart.eu`: GPUNodePool, NodeClaim, InferenceDeployment.
+"""Version v1alpha1 of the group `rempart.eu`: GPUNodePool, NodeClaim, HostQuarantine, InferenceDeployment.
 
 The types are the single source: `python -m operators.lib.crdgen` writes the CRDs from them, the
 control plane builds manifests with them (`manifest()`), operators read objects through them.
 """
 
+from operators.apis.v1alpha1.hostquarantine import HostQuarantine, HostQuarantineSpec
 from operators.apis.v1alpha1.inferencedeployment import (
     EngineSpec,
     EnvVar,
@@ -43,7 +44,7 @@ from operators.apis.v1alpha1.nodeclaim import (
 )
 from operators.apis.v1alpha1.nodepool import GPUNodePool, GPUNodePoolSpec, GPUNodePoolStatus, Repair, Rollout
 
-KINDS: tuple[type[CustomResource], ...] = (GPUNodePool, NodeClaim, InferenceDeployment)
+KINDS: tuple[type[CustomResource], ...] = (GPUNodePool, NodeClaim, HostQuarantine, InferenceDeployment)
 
 __all__ = [
     "API_VERSION",
@@ -62,6 +63,8 @@ __all__ = [
     "GPUNodePool",
     "GPUNodePoolSpec",
     "GPUNodePoolStatus",
+    "HostQuarantine",
+    "HostQuarantineSpec",
     "InferenceDeployment",
     "InferenceDeploymentSpec",
     "InferenceDeploymentStatus",

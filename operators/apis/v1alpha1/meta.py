@@ -201,6 +201,7 @@ class KindFacts:
     columns: tuple[PrinterColumn, ...]
     scale: ScalePaths | None = None
     rules: tuple[tuple[str, str], ...] = ()
+    has_status: bool = True
 
 
 def condition_column(condition: str, name: str, priority: int = 0) -> PrinterColumn:

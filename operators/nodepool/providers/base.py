@@ -59,11 +59,13 @@ class Provider(Protocol):
 
     kind: ProviderKind
     is_simulated: bool
+    # Whether a machine is a host that outlives it, so that a bad one can come again.
+    has_hosts: bool
 
-    async def launch(self, order: MachineOrder) -> Machine:
-        """Make the machine, or find the one made before for this claim.
+    async def launch(self, order: MachineOrder, set_aside: frozenset[str]) -> Machine:
+        """Make the machine, or find the one made before for this claim; never a new one on a host set aside.
 
-        Errors: NoCapacity, Transient, Terminal, Unsupported.
+        Shapes: `set_aside` are provider ids. Errors: NoCapacity, Transient, Terminal, Unsupported.
         """
         ...
 

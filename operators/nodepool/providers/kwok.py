@@ -27,6 +27,7 @@ class KwokProvider:
 
     kind = ProviderKind.KWOK
     is_simulated = True
+    has_hosts = False
 
     def __init__(
         self,
@@ -43,8 +44,9 @@ class KwokProvider:
         self._seed = seed
         self._latency_max_s = latency_max_s
 
-    async def launch(self, order: MachineOrder) -> Machine:
+    async def launch(self, order: MachineOrder, set_aside: frozenset[str]) -> Machine:
         """Create the Node once its seeded latency has passed. Errors: Transient, Terminal."""
+        del set_aside  # A simulated machine has no host that could be bad.
         machine = Machine(order.claim_uid, order.node_name, f"{ID_PREFIX}{order.node_name}")
         node = self._nodes.find(order.node_name)
         if node is not None:

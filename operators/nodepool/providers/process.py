@@ -52,18 +52,19 @@ class ProcessProvider:
 
     kind = ProviderKind.PROCESS
     is_simulated = False
+    has_hosts = True
 
     def __init__(self, hosts_dir: Path | None, nodes: Store) -> None:
         self._hosts_dir = hosts_dir
         self._nodes = nodes
 
-    async def launch(self, order: MachineOrder) -> Machine:
+    async def launch(self, order: MachineOrder, set_aside: frozenset[str]) -> Machine:
         """Assign a free host that is large enough. Errors: NoCapacity, Transient, Unsupported."""
         if self._hosts_dir is None:
             raise Unsupported("provider process needs REMPART_PROCESS_HOSTS_DIR")
         if order.gpus:
             raise Unsupported("a process host has no GPU")
-        return await asyncio.to_thread(_assign, self._hosts_dir, order)
+        return await asyncio.to_thread(_assign, self._hosts_dir, order, set_aside)
 
     async def release(self, machine: Machine) -> bool:
         """Take the assignment away, then wait until the node program has removed the Node."""
@@ -110,16 +111,23 @@ def _read(path: Path) -> dict[str, Any] | None:
     return document if isinstance(document, dict) else None
 
 
-def _assign(hosts_dir: Path, order: MachineOrder) -> Machine:
+def _assign(hosts_dir: Path, order: MachineOrder, set_aside: frozenset[str]) -> Machine:
     hosts = read_hosts(hosts_dir)
     for host in hosts:
         if host.machine is not None and host.machine.claim_uid == order.claim_uid:
             return host.machine
-    for host in hosts:
-        is_large_enough = host.cpu_milli >= order.cpu_milli and host.memory_mib >= order.memory_mib
-        if host.assignment is None and is_large_enough:
+    fitting = [
+        host
+        for host in hosts
+        if host.assignment is None
+        and host.cpu_milli >= order.cpu_milli
+        and host.memory_mib >= order.memory_mib
+    ]
+    for host in fitting:
+        if f"{ID_PREFIX}{host.host_id}" not in set_aside:
             return _write(host, order)
-    raise NoCapacity("no process host is free that is large enough", RETRY_AFTER_S)
+    aside = f"; {len(fitting)} failed their checks and are set aside (kubectl get hq)" if fitting else ""
+    raise NoCapacity(f"no process host is free that is large enough{aside}", RETRY_AFTER_S)
 
 
 def _write(host: Host, order: MachineOrder) -> Machine:

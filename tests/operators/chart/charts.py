@@ -51,6 +51,7 @@ FULL: dict[str, Values] = {
         "resources": _RESOURCES,
         "spool": {"size": "512Mi"},
         "ingest": {"url": "https://api.example", "secretName": "rempart-ingest", "port": 443},
+        "monitoring": {"enabled": True, "labels": {"release": "prometheus"}},
     },
     "controlplane": {
         **REQUIRED["controlplane"],

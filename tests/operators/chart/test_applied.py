@@ -55,6 +55,35 @@ def until(check: Callable[[], Any], what: str) -> Any:
     return value
 
 
+@pytest.fixture(scope="module", autouse=True)
+def prometheus_kinds(kubernetes_api: KubernetesApi) -> Iterator[None]:
+    """The Prometheus operator's two kinds by name, with any content: its schemas are not ours to test."""
+    anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    definitions = []
+    for kind, plural in (("PodMonitor", "podmonitors"), ("PrometheusRule", "prometheusrules")):
+        schema = {"type": "object", "properties": {"spec": anything}}
+        version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
+        names = {"kind": kind, "listKind": f"{kind}List", "plural": plural, "singular": kind.lower()}
+        definitions.append(
+            {
+                "apiVersion": "apiextensions.k8s.io/v1",
+                "kind": "CustomResourceDefinition",
+                "metadata": {"name": f"{plural}.monitoring.coreos.com"},
+                "spec": {
+                    "group": "monitoring.coreos.com",
+                    "scope": "Namespaced",
+                    "names": names,
+                    "versions": [version],
+                },
+            }
+        )
+    text = json.dumps({"apiVersion": "v1", "kind": "List", "items": definitions})
+    kubernetes_api.kubectl("apply", "--server-side", "-f", "-", stdin=text)
+    kubernetes_api.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
+    yield
+    kubernetes_api.kubectl("delete", "--wait=false", "-f", "-", stdin=text)
+
+
 @pytest.fixture(scope="module")
 def emptied(kubernetes_api: KubernetesApi) -> Iterator[list[str]]:
     """Namespaces that tests gave back; in the end each must be gone, with all that was in it."""

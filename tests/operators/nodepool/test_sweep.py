@@ -34,8 +34,8 @@ async def test_only_machines_whose_claim_is_gone_are_swept(
         claim = await client.create(NODE_CLAIMS, build_claim(pool, 0), manager="test")
         try:
             provider = ProcessProvider(tmp_path, Store(NODES))
-            kept = await provider.launch(order(uid_of(claim), "sweep-0"))
-            await provider.launch(order("a-claim-that-never-was", "sweep-1"))
+            kept = await provider.launch(order(uid_of(claim), "sweep-0"), frozenset())
+            await provider.launch(order("a-claim-that-never-was", "sweep-1"), frozenset())
             # The cache has not seen the claim yet: the API server is asked before anything is taken back.
             sweep = Sweep(Store(NODE_CLAIMS), [provider], World(client, SystemClock(), client.metrics))
             assert await sweep.once(provider) == 1

@@ -17,6 +17,7 @@ STATUSES = [
         definition(kind)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"],
     )
     for kind in KINDS
+    if kind.FACTS.has_status
 ]
 
 

@@ -1,5 +1,6 @@
 """Which claims a pool creates and deletes."""
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -289,3 +290,32 @@ def test_a_lost_node_is_replaced_within_the_budget_and_never_many_at_once() -> N
     assert condition(facts, three, "Degraded")["reason"] == "RepairHeld"
     assert decide_claims(replace(facts, not_ready_s=0.0), one).delete == (), "0 turns it off"
     assert decide_claims(replace(pool(1), max_unavailable=0), [claim(0, lost_s=1e4)]).delete == ("p-0",)
+
+
+@pytest.mark.case("F17")
+def test_a_host_that_failed_its_checks_is_replaced_until_too_many_hosts_fail() -> None:
+    real = replace(pool(1), is_simulated=False)
+    failed = ClaimSummary("p-0", 0, Phase.FAILED, False, False, Reason.ACCEPTANCE_FAILED, "cpu: 3 of 4 cores")
+    assert decide_claims(replace(real, hosts_set_aside=1), [failed]) == ClaimPlan(
+        delete=("p-0",), why="unhealthy"
+    )
+    # The next host fails too: it is the checks, or the image, or the shape that was ordered.
+    assert decide_claims(replace(real, hosts_set_aside=2), [failed]).delete == ()
+    assert condition(replace(real, hosts_set_aside=2), [failed], "Degraded")["reason"] == "RepairHeld"
+    # A simulated machine has no host: it would come back the same.
+    assert decide_claims(pool(1), [failed]).delete == ()
+    assert decide_claims(replace(real, not_ready_s=0.0), [failed]).delete == ()
+
+
+@pytest.mark.case("F17")
+@given(st.integers(1, 200), st.integers(1, 100))
+def test_checks_that_fail_on_every_host_do_not_go_through_all_of_them(replicas: int, percent: int) -> None:
+    facts = replace(pool(replicas), is_simulated=False, max_unhealthy_percent=percent)
+    aside = 0
+    while aside < 1000:
+        aside += 1
+        bad = ClaimSummary("p-0", 0, Phase.FAILED, False, False, Reason.ACCEPTANCE_FAILED, "no")
+        claims = [bad, *(claim(ordinal) for ordinal in range(1, replicas))]
+        if not decide_claims(replace(facts, hosts_set_aside=aside), claims).delete:
+            break
+    assert aside <= math.ceil(replicas * percent / 100) + 1
