@@ -13,7 +13,8 @@ from aiohttp import web
 
 from controlplane.gateway.breaker import Breaker, CallRefused, Slot
 from controlplane.gateway.demand import DemandReport
-from controlplane.gateway.domain import Endpoint, Route
+from controlplane.gateway.domain import Endpoint, Limits, Route
+from controlplane.gateway.holds import Holds
 from controlplane.gateway.refusal_rules import (
     ENGINE_UNREACHABLE,
     FIRST_BYTE_TIMEOUT,
@@ -57,7 +58,9 @@ class Activator:
         session: aiohttp.ClientSession,
         on_edge: Callable[[DemandReport], None],
         on_wake: Callable[[WakeRecord], None],
+        limits: Limits,
     ) -> None:
+        self._holds = Holds(limits)
         self._store = store
         self._session = session
         self._on_edge = on_edge
@@ -75,7 +78,7 @@ class Activator:
             return refusal_response(not_admissible(route.verdict.reason))
         deployment = self._deployment(route)
         try:
-            return await self._hold(request, route, deployment, arrived_at)
+            return await self._hold_within_bounds(request, route, deployment, arrived_at)
         except CallRefused as err:
             log.info(
                 "call_refused", code=err.refusal.code, regional_deployment_id=route.regional_deployment_id
@@ -91,6 +94,18 @@ class Activator:
             if breaker.waiting or breaker.in_flight:
                 found[name] = DemandReport(name, breaker.in_flight, breaker.waiting, since, at)
         return found
+
+    async def _hold_within_bounds(
+        self, request: web.Request, route: Route, deployment: _Deployment, arrived_at: datetime
+    ) -> web.StreamResponse:
+        """Count the call for its tenant and the process until it is over: its body is here until then."""
+        now = asyncio.get_running_loop().time()
+        size = request.content_length or 0
+        hold = self._holds.take(route.tenant_id, size, now, route.queue.age_seconds_max)
+        try:
+            return await self._hold(request, route, deployment, arrived_at)
+        finally:
+            self._holds.give(hold)
 
     async def _hold(
         self, request: web.Request, route: Route, deployment: _Deployment, arrived_at: datetime

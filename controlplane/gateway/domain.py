@@ -192,6 +192,11 @@ class GatewayConfig:
         return self.envoy_dir / "pressure" / "connections"
 
     @property
+    def ended_file(self) -> Path:
+        """Lines of `<request id> <code>`: streams that Envoy's scripts are to end."""
+        return self.envoy_dir / "streams" / "ended"
+
+    @property
     def access_log(self) -> Path:
         return self.gateway_dir / "access" / "access.log"
 

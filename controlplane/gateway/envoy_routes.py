@@ -110,7 +110,9 @@ def _serve(config: GatewayConfig, route: Route, match: Json, is_by_host: bool) -
     return {
         "match": match,
         "name": route.regional_deployment_id,
-        "metadata": {"filter_metadata": {"rempart": metadata, **(_lua_filters() if is_by_host else {})}},
+        "metadata": {
+            "filter_metadata": {"rempart": metadata, **_lua_filters(route.regional_deployment_id, is_by_host)}
+        },
         "route": {
             "cluster": route.regional_deployment_id,
             "cluster_not_found_response_code": "SERVICE_UNAVAILABLE",
@@ -178,11 +180,15 @@ def _refusal(refusal: Refusal, match: Json) -> Json:
 
 
 def _lua_metadata() -> Json:
-    return {"filter_metadata": _lua_filters()}
+    return {"filter_metadata": _lua_filters(None, is_by_host=True)}
 
 
-def _lua_filters() -> Json:
-    return {"rempart.authorize": {"by_host": True}, "rempart.route": {"by_host": True}}
+def _lua_filters(regional_deployment_id: str | None, is_by_host: bool) -> Json:
+    """What the two scripts are told of a route."""
+    route: Json = {"by_host": True} if is_by_host else {}
+    if regional_deployment_id is not None:
+        route["regional_deployment_id"] = regional_deployment_id
+    return {"rempart.authorize": {"by_host": is_by_host}, "rempart.route": route}
 
 
 def _header(key: str, value: str | None, formatted: str | None = None) -> Json:

@@ -44,7 +44,9 @@ class HttpServer:
         activator: Activator,
         status: Callable[[], dict[str, object]],
         metrics: Metrics,
+        on_stream: Callable[[web.Request], web.Response],
     ) -> None:
+        self._on_stream = on_stream
         self._config = config
         self._store = store
         self._activator = activator
@@ -90,6 +92,8 @@ class HttpServer:
             return await self._activator.handle(request)
         if request.path == "/internal/keys":
             return self._key(request)
+        if request.path == "/internal/streams":
+            return self._on_stream(request)
         if request.method == "GET" and request.path == "/v1/models":
             return self._models(request)
         return refusal_response(MODEL_NOT_FOUND)

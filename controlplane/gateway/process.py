@@ -24,6 +24,7 @@ from controlplane.gateway.pressure import report_pressure
 from controlplane.gateway.redis_feed import RedisFeed, connect
 from controlplane.gateway.route_rules import decide_routes
 from controlplane.gateway.store import ENDPOINTS_PREFIX, ROUTING_KEY, ROWS_LOGGED_MAX, Store
+from controlplane.gateway.streams import Streams
 from controlplane.gateway.wake import WAKES_LENGTH_MAX, WAKES_STREAM, WakeRecord
 from controlplane.gateway.xds_writer import XdsWriter, write_atomically
 from controlplane.spool.segments import Spool, SpoolBusy
@@ -76,10 +77,14 @@ class GatewayProcess:
         async with aiohttp.ClientSession(
             connector=connector, auto_decompress=False, timeout=timeout
         ) as session:
-            activator = Activator(self._store, session, self._on_edge, self._on_wake)
+            limits = self._config.limits
+            activator = Activator(self._store, session, self._on_edge, self._on_wake, limits)
+            streams = Streams(self._config.ended_file, self._store)
             self._store.listen(self._on_change)
             self._write_table()
-            server = HttpServer(self._config, self._store, activator, self._status, self._metrics)
+            server = HttpServer(
+                self._config, self._store, activator, self._status, self._metrics, streams.take
+            )
             await server.start()
             log.info("gateway_ready", port=self._config.port, activator_port=self._config.activator_port)
             tasks = [
@@ -88,6 +93,7 @@ class GatewayProcess:
                 asyncio.create_task(self._collect(session), name="collector"),
                 asyncio.create_task(self._send_wakes(), name="wakes"),
                 asyncio.create_task(self._report_pressure(session), name="pressure"),
+                asyncio.create_task(streams.run(), name="streams"),
                 asyncio.create_task(stop.wait(), name="stop"),
             ]
             if self._config.ingest_url:

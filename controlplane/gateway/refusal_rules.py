@@ -15,6 +15,7 @@ INVALID_REQUEST = "invalid_request_error"
 AUTHENTICATION = "authentication_error"
 PERMISSION = "permission_error"
 SERVER = "server_error"
+RATE_LIMIT = "rate_limit_error"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,20 @@ BODY_OVER_QUEUE = Refusal(
     "queue_bytes_full",
     "The service is waking up and already holds as many bytes as it may; try again shortly.",
     retry_after_seconds=2,
+)
+TENANT_QUEUE_FULL = Refusal(
+    429,
+    RATE_LIMIT,
+    "too_many_held_calls",
+    "The gateway already holds as many calls, or bytes of calls, of this organization as it may while services wake.",
+    retry_after_seconds=1,
+)
+GATEWAY_QUEUE_FULL = Refusal(
+    503,
+    SERVER,
+    "gateway_queue_full",
+    "The gateway already holds as many calls as it may while services wake; nothing was run.",
+    retry_after_seconds=1,
 )
 WAKE_TIMEOUT = Refusal(
     503,

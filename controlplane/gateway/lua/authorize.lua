@@ -117,7 +117,7 @@ function envoy_on_request(handle)
   -- An answer that an engine compressed could not be read for what it used.
   headers:remove("accept-encoding")
   handle:streamInfo():dynamicMetadata():set("rempart", "caller", {
-    tenant = entry.tenant, project = entry.project, key = entry.key, at = now,
+    id = headers:get("x-request-id"), tenant = entry.tenant, project = entry.project, key = entry.key, at = now,
   })
   if method == "GET" then headers:replace("x-rempart-route", "/v1/models") end
   handle:clearRouteCache()

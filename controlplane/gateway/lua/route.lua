@@ -86,8 +86,8 @@ local function count_document(handle)
   if found ~= nil and take_counts(counts, found) then write_counts(handle, counts) end
 end
 
-local function count_events(handle, is_wanted, asked_at)
-  local events = new_events(is_wanted)
+local function count_events(handle, is_wanted, watch)
+  local events, asked_at = new_events(is_wanted), watch.caller.at
   local last_chunk, passed, ttft = nil, "", nil
 
   -- Written with each piece: a caller who hangs up ends this script without another word. The handle is asked
@@ -105,9 +105,21 @@ local function count_events(handle, is_wanted, asked_at)
   for chunk in handle:bodyChunks() do
     last_chunk, passed = chunk, ""
     local size = chunk:length()
-    if size > 0 then
+    if watch.is_over then
+      -- The error event went out with an earlier piece; nothing follows it.
+      chunk:setBytes("")
+      if size > 0 and watch.tries < HANG_UPS_MAX then
+        watch.tries = hang_up(handle:streamInfo()) and HANG_UPS_MAX or watch.tries + 1
+      end
+    elseif size > 0 then
       local text = chunk:getBytes(0, size)
       passed = pass_events(events, text)
+      local last_event = check_right(handle, watch)
+      if last_event ~= nil then
+        -- A piece of an event that is on its way to the caller is ended first.
+        passed = passed .. (events.is_passing and "\n\n" or "") .. last_event
+        watch.is_over, events.pieces, events.held = true, {}, 0
+      end
       if passed ~= text then chunk:setBytes(passed) end
       write_news()
     end
@@ -126,7 +138,8 @@ function envoy_on_response(handle)
   local all = handle:streamInfo():dynamicMetadata():get("rempart")
   if all == nil or all.call == nil then return end
   if is_stream then
-    count_events(handle, all.call.wants_usage, all.caller.at)
+    local deployment = handle:metadata():get("regional_deployment_id")
+    count_events(handle, all.call.wants_usage, new_watch(all.caller, deployment))
   else
     count_document(handle)
   end

@@ -59,6 +59,11 @@ class RawEngine:
         self._ready.set()
         await self._stop.wait()
         server.close()
+        own = asyncio.current_task()
+        calls = [task for task in asyncio.all_tasks() if task is not own]
+        for task in calls:
+            task.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
