@@ -13,6 +13,12 @@ from controlplane.cli.payments import BALANCE_COLUMNS, COLUMNS
 payments = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 SETTLED_COLUMNS = (("invoice", "invoice_id"), ("amount", "amount"), ("vat", "vat"))
+REFUND_COLUMNS = (
+    ("amount", "amount"),
+    ("paid", "paid_on"),
+    ("reference", "bank_reference"),
+    ("payment", "payment_id"),
+)
 OrganizationArgument = Annotated[str, typer.Argument(help="Id of the organization.")]
 
 
@@ -54,6 +60,20 @@ def match_payments(organization: OrganizationArgument, output: OutputOption = Fo
     with connect() as client:
         rows = client.platform_payments.match(organization)
         show_list(rows, SETTLED_COLUMNS, output, name="invoice_id")
+
+
+@payments.command("refund")
+def refund_payment(
+    organization: OrganizationArgument,
+    amount: Annotated[str, typer.Argument(help="Euros that were paid back, such as 12 or 9.36.")],
+    paid_on: Annotated[str, typer.Argument(help="Day on the bank statement, such as 2026-11-25.")],
+    reference: Annotated[str, typer.Option(help="The statement's line; it is recorded once.")],
+    output: OutputOption = Format.TABLE,
+) -> None:
+    """Record that a customer's money was paid back. Safe to repeat under the same reference."""
+    body = {"amount": amount, "paid_on": paid_on, "bank_reference": reference}
+    with connect() as client:
+        show_list(client.platform_payments.refund(organization, body), REFUND_COLUMNS, output)
 
 
 @payments.command("balances")

@@ -66,7 +66,8 @@ _AUDIT = "A hash chain: a record that is taken out breaks it."
 KEPT: Final[dict[str, str]] = {
     **dict.fromkeys(
         ("invoice", "invoice_line", "invoice_archive", "einvoice", "einvoice_status", "journal_entry", "entry_line",
-         "entry_lettering", "payment", "payment_allocation", "period_close", "vat_id_check", "fiscal_year"), _BOOKS,
+         "entry_lettering", "payment", "payment_allocation", "payment_refund",
+         "period_close", "vat_id_check", "fiscal_year"), _BOOKS,
     ),
     **dict.fromkeys(
         ("usage_event", "usage_event_key", "usage_hourly", "ingest_batch", "gpu_allocation", "billing_period",

@@ -2,8 +2,8 @@
 
 Source: PCG (docs/french-law.md, table "Entries"): 411 at the total, 706 at the net amount by VAT regime, VAT in 44574
 until it is collected (CGI 269-2-c: services fall due when paid) or in 44571 under the debits option. A credit note is
-the mirror image. A deposit goes to 4191 instead of 706 and leaves it when an invoice deducts it; that invoice's VAT is
-on the remainder.
+the mirror image, but for the VAT that fell due with a payment meanwhile: that leaves 44571 (CGI 272-1). A deposit goes
+to 4191 instead of 706 and leaves it when an invoice deducts it; that invoice's VAT is on the remainder.
 """
 
 from __future__ import annotations
@@ -24,8 +24,20 @@ _NOUNS: Final = {
 }
 
 
-def make_entry(invoice: Invoice) -> JournalEntryDraft | None:
-    """The sales entry of an issued document; None when nothing is owed, since no book holds a zero line."""
+def vat_to_reverse(original: Invoice, credited_vat_minor: int, due_vat_minor: int) -> int:
+    """Of a credit note's VAT, the part that fell due already (CGI art. 272-1): it leaves 44571, the rest 44574.
+
+    `credited_vat_minor`: the VAT of all credit notes of the original, this one included; `due_vat_minor`: what fell due
+    of the original so far, less what earlier notes reversed. What may stay due is the VAT that is still owed.
+    """
+    return max(0, due_vat_minor - (original.totals.tax_minor - credited_vat_minor))
+
+
+def make_entry(invoice: Invoice, *, reversed_vat_minor: int = 0) -> JournalEntryDraft | None:
+    """The sales entry of an issued document; None when nothing is owed, since no book holds a zero line.
+
+    `reversed_vat_minor`: of a credit note's VAT, what fell due with a payment (`vat_to_reverse`).
+    """
     assert invoice.number is not None
     assert invoice.issued_on is not None
     is_credit = invoice.kind is InvoiceKind.CREDIT_NOTE
@@ -39,7 +51,8 @@ def make_entry(invoice: Invoice) -> JournalEntryDraft | None:
             totals.net_minor + deducted,
             False,
         ),
-        (vat_account(invoice), totals.tax_minor, False),
+        (vat_account(invoice), totals.tax_minor - reversed_vat_minor, False),
+        (Accounts.VAT_DUE, reversed_vat_minor, False),
     ]
     lines = tuple(
         LineDraft(

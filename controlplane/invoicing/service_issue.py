@@ -23,7 +23,7 @@ from controlplane.invoicing.draft_rules import check_amounts, make_buyer
 from controlplane.invoicing.events import InvoiceIssued
 from controlplane.invoicing.mentions_rules import missing_mentions
 from controlplane.invoicing.numbering_rules import NUMBER_MAX, format_number, next_in_series
-from controlplane.invoicing.posting_rules import make_entry
+from controlplane.invoicing.posting_rules import make_entry, vat_account, vat_to_reverse
 from controlplane.invoicing.service_months import list_corrected_months
 from controlplane.invoicing.terms_rules import due_on
 from controlplane.invoicing.totals_rules import check_totals
@@ -32,6 +32,7 @@ from controlplane.kernel.errors import Conflict, InvalidInput, NotFound
 from controlplane.kernel.ids import TenantId
 from controlplane.kernel.period import PARIS, Period
 from controlplane.ledger import service as ledger
+from controlplane.ledger.domain import Accounts
 from controlplane.metering import service as metering
 from controlplane.metering.domain import FrozenPeriod
 from controlplane.plumbing.database import UnitOfWork
@@ -64,12 +65,27 @@ def issue(uow: UnitOfWork, invoice_id: InvoiceId, *, actor: str = "system:invoic
     if hold is not None:
         return _hold(uow, invoice, hold)
     issued = _number(uow, replace(invoice, state=next_state, version=invoice.version + 1, updated_at=uow.now))
-    entry = make_entry(issued)
+    entry = make_entry(issued, reversed_vat_minor=_find_reversed_vat(uow, issued))
     if entry is not None:
         ledger.post(uow, entry)
     get_keeper().keep(uow, issued)
     _announce(uow, issued, actor)
     return issued
+
+
+def _find_reversed_vat(uow: UnitOfWork, note: Invoice) -> int:
+    """How much of a credit note's VAT the State is owed already, by what the books say of its original."""
+    if note.preceding is None or vat_account(note) == Accounts.VAT_DUE:
+        return 0
+    original = repository.find_invoice(uow, note.preceding.invoice_id)
+    assert original is not None
+    notes = [
+        one for one in repository.list_credit_notes(uow, original) if one.is_issued and one.id != note.id
+    ]
+    pieces = [one.number for one in (original, *notes) if one.number is not None]
+    due = -ledger.get_piece_balance(uow, Accounts.VAT_DUE, pieces)
+    credited = sum(one.totals.tax_minor for one in (*notes, note))
+    return vat_to_reverse(original, credited, due)
 
 
 @dataclass(frozen=True, slots=True)

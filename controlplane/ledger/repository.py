@@ -133,6 +133,22 @@ def list_years_with_entries(uow: UnitOfWork) -> list[int]:
     return list(uow.session.scalars(select(JournalEntryRow.year).distinct().order_by(JournalEntryRow.year)))
 
 
+def sum_pieces(uow: UnitOfWork, account: str, piece_refs: Sequence[str]) -> int:
+    """Debits less credits of an account in the entries that name these documents, opening entries left out."""
+    return int(
+        uow.session.scalar(
+            select(func.coalesce(func.sum(EntryLineRow.debit_minor - EntryLineRow.credit_minor), 0))
+            .join(JournalEntryRow, JournalEntryRow.id == EntryLineRow.entry_id)
+            .where(
+                EntryLineRow.account == account,
+                JournalEntryRow.piece_ref.in_(piece_refs),
+                JournalEntryRow.journal != JournalCode.AN.value,
+            )
+        )
+        or 0
+    )
+
+
 def list_balances(
     uow: UnitOfWork, *, year: int | None = None, account: str | None = None, tenant_id: TenantId | None = None
 ) -> list[Balance]:

@@ -37,6 +37,7 @@ __all__ = [
     "get_balance",
     "get_entity",
     "get_entry",
+    "get_piece_balance",
     "letter",
     "list_accounts",
     "list_balances",
@@ -136,6 +137,11 @@ def list_balances(uow: UnitOfWork, *, year: int | None = None) -> Sequence[Balan
 def get_balance(uow: UnitOfWork, account: str, tenant_id: TenantId | None = None) -> int:
     """Debits less credits of an account (of one tenant in it) over all time, in cents."""
     return sum(b.minor for b in repository.list_balances(uow, account=account, tenant_id=tenant_id))
+
+
+def get_piece_balance(uow: UnitOfWork, account: str, piece_refs: Sequence[str]) -> int:
+    """Debits less credits of an account in the entries that name these documents (PieceRef), in cents."""
+    return repository.sum_pieces(uow, account, piece_refs) if piece_refs else 0
 
 
 def letter(uow: UnitOfWork, account: str, tenant_id: TenantId, entry_ids: Sequence[JournalEntryId]) -> str:

@@ -102,6 +102,23 @@ def match_payments(organization_id: OrganizationRef, edge: EdgeDep) -> Response:
     return edge.write(lambda uow: wire.MatchAnswer.of(service.spend_left_over(uow, tenant_id, actor=actor)))
 
 
+@admin_router.post(
+    "/organizations/{organization_id}/refunds", operation_id="admin_refund_payment",
+    summary="Record that a customer's money was paid back", status_code=201, response_model=wire.RefundAnswer,
+)  # fmt: skip
+def refund_payment(organization_id: OrganizationRef, body: wire.RefundCreate, edge: EdgeDep) -> Response:
+    _platform(edge.principal, Action.CREATE)
+    tenant_id, actor = TenantId.parse(organization_id), edge.principal.actor
+
+    def record(uow: UnitOfWork) -> wire.RefundAnswer:
+        made = service.refund(
+            uow, tenant_id, body.minor(), body.paid_on, bank_reference=body.bank_reference, actor=actor
+        )
+        return wire.RefundAnswer(refunds=[wire.RefundShape.of(one) for one in made])
+
+    return edge.write(record, status=201)
+
+
 def _list_balances(edge: Edge, tenant_id: TenantId) -> wire.BalanceList:
     def query(uow: UnitOfWork) -> wire.BalanceList:
         today = uow.now.astimezone(PARIS).date()

@@ -18,6 +18,10 @@ class AllocationId(Id):
     prefix = "pal"
 
 
+class RefundId(Id):
+    prefix = "rfd"
+
+
 class PaymentMethod(StrEnum):
     """How money arrives; cash and cards are not taken (C. com. L112-6; a card till would need a certificate)."""
 
@@ -43,7 +47,10 @@ class Payment:
 
 @dataclass(frozen=True, slots=True)
 class Allocation:
-    """A part of a payment that settles an invoice; `vat_minor` is the VAT that falls due with it."""
+    """A part of a payment that settles an invoice; `vat_minor` is the VAT that falls due with it.
+
+    Below zero: money that a credit note set free again, with the VAT that the note reversed.
+    """
 
     id: AllocationId
     tenant_id: TenantId
@@ -53,6 +60,19 @@ class Allocation:
     vat_minor: int
     allocated_on: date
     allocated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+    """A part of a payment that was paid back; `bank_reference` names the transfer, which may have several parts."""
+
+    id: RefundId
+    tenant_id: TenantId
+    payment_id: PaymentId
+    amount_minor: int
+    paid_on: date
+    bank_reference: str
+    recorded_at: datetime
 
 
 class SettlementState(StrEnum):
@@ -77,6 +97,7 @@ class OpenItem:
     paid_vat_minor: int
     credited_minor: int
     credited_vat_minor: int
+    is_vat_on_payment: bool = True
 
     @property
     def open_minor(self) -> int:

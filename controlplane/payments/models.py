@@ -1,4 +1,4 @@
-"""Rows of the payments room: both tables only grow."""
+"""Rows of the payments room: all tables only grow."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from controlplane.invoicing.domain import InvoiceId
 from controlplane.kernel.ids import TenantId
-from controlplane.payments.domain import AllocationId, PaymentId
+from controlplane.payments.domain import AllocationId, PaymentId, RefundId
 from controlplane.plumbing.orm import Base, IdType
 
 
@@ -24,6 +24,18 @@ class PaymentRow(Base):
     method: Mapped[str] = mapped_column(String(16))
     bank_reference: Mapped[str] = mapped_column(String(100), unique=True)
     remittance: Mapped[str] = mapped_column(String(140))
+    recorded_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+class RefundRow(Base):
+    __tablename__ = "payment_refund"
+
+    id: Mapped[RefundId] = mapped_column(IdType(RefundId), primary_key=True)
+    tenant_id: Mapped[TenantId] = mapped_column(IdType(TenantId))
+    payment_id: Mapped[PaymentId] = mapped_column(IdType(PaymentId))
+    amount_minor: Mapped[int] = mapped_column(BigInteger)
+    paid_on: Mapped[date] = mapped_column(Date)
+    bank_reference: Mapped[str] = mapped_column(String(100))
     recorded_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 
 

@@ -7,6 +7,9 @@ Source: PCG (docs/french-law.md, table "Entries"). The bank takes the whole amou
 
 from __future__ import annotations
 
+from datetime import date
+
+from controlplane.kernel.ids import TenantId
 from controlplane.ledger.domain import Accounts, JournalCode, JournalEntryDraft, LineDraft
 from controlplane.payments.domain import Allocation, Payment
 
@@ -42,6 +45,39 @@ def make_transfer_entry(allocation: Allocation, number: str) -> JournalEntryDraf
         lines=(
             LineDraft(Accounts.DEPOSIT_RECEIVED, allocation.amount_minor, 0, allocation.tenant_id),
             LineDraft(Accounts.RECEIVABLE, 0, allocation.amount_minor, allocation.tenant_id),
+        ),
+    )
+
+
+def make_release_entry(allocation: Allocation, number: str) -> JournalEntryDraft:
+    """A credit note took back what was paid: out of 411, and the customer's again (4191)."""
+    assert allocation.amount_minor < 0
+    return JournalEntryDraft(
+        key=f"allocation:{allocation.id}",
+        journal=JournalCode.OD,
+        occurred_on=allocation.allocated_on,
+        piece_ref=number,
+        label=f"Trop-perçu après avoir sur {number}",
+        lines=(
+            LineDraft(Accounts.RECEIVABLE, -allocation.amount_minor, 0, allocation.tenant_id),
+            LineDraft(Accounts.DEPOSIT_RECEIVED, 0, -allocation.amount_minor, allocation.tenant_id),
+        ),
+    )
+
+
+def make_refund_entry(
+    tenant_id: TenantId, amount_minor: int, paid_on: date, bank_reference: str
+) -> JournalEntryDraft:
+    """What was the customer's (4191) leaves the bank (512)."""
+    return JournalEntryDraft(
+        key=f"refund:{bank_reference}",
+        journal=JournalCode.BQ,
+        occurred_on=paid_on,
+        piece_ref=bank_reference[:60],
+        label=f"Remboursement {bank_reference}"[:200],
+        lines=(
+            LineDraft(Accounts.DEPOSIT_RECEIVED, amount_minor, 0, tenant_id),
+            LineDraft(Accounts.BANK, 0, amount_minor),
         ),
     )
 

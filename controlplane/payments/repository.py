@@ -9,8 +9,8 @@ from sqlalchemy import select
 
 from controlplane.invoicing.domain import InvoiceId
 from controlplane.kernel.ids import TenantId
-from controlplane.payments.domain import Allocation, Payment, PaymentId, PaymentMethod
-from controlplane.payments.models import AllocationRow, PaymentRow
+from controlplane.payments.domain import Allocation, Payment, PaymentId, PaymentMethod, Refund
+from controlplane.payments.models import AllocationRow, PaymentRow, RefundRow
 from controlplane.plumbing.database import UnitOfWork
 
 
@@ -83,6 +83,49 @@ def list_allocations(
     if invoice_ids is not None:
         query = query.where(AllocationRow.invoice_id.in_(invoice_ids))
     return [to_allocation(row) for row in uow.session.scalars(query)]
+
+
+def add_refund(uow: UnitOfWork, refund: Refund) -> None:
+    uow.session.add(
+        RefundRow(
+            id=refund.id,
+            tenant_id=refund.tenant_id,
+            payment_id=refund.payment_id,
+            amount_minor=refund.amount_minor,
+            paid_on=refund.paid_on,
+            bank_reference=refund.bank_reference,
+            recorded_at=refund.recorded_at,
+        )
+    )
+    uow.session.flush()
+
+
+def list_refunds(uow: UnitOfWork, tenant_id: TenantId, payment_ids: Sequence[PaymentId]) -> list[Refund]:
+    rows = uow.session.scalars(
+        select(RefundRow)
+        .where(RefundRow.tenant_id == tenant_id, RefundRow.payment_id.in_(payment_ids))
+        .order_by(RefundRow.id)
+    )
+    return [to_refund(row) for row in rows]
+
+
+def list_refunds_by_reference(uow: UnitOfWork, bank_reference: str) -> list[Refund]:
+    rows = uow.session.scalars(
+        select(RefundRow).where(RefundRow.bank_reference == bank_reference).order_by(RefundRow.id)
+    )
+    return [to_refund(row) for row in rows]
+
+
+def to_refund(row: RefundRow) -> Refund:
+    return Refund(
+        row.id,
+        row.tenant_id,
+        row.payment_id,
+        row.amount_minor,
+        row.paid_on,
+        row.bank_reference,
+        row.recorded_at,
+    )
 
 
 def to_payment(row: PaymentRow) -> Payment:

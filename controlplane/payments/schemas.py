@@ -13,6 +13,7 @@ from controlplane.payments.domain import (
     Payment,
     PaymentMethod,
     Receipt,
+    Refund,
     SettlementState,
 )
 from controlplane.plumbing.amounts import CURRENCY, AmountText, minor_of, text_of
@@ -94,6 +95,42 @@ class MatchAnswer(WireModel):
     @classmethod
     def of(cls, allocations: Sequence[Allocation]) -> MatchAnswer:
         return cls(settles=[SettledShape.of(one) for one in allocations])
+
+
+class RefundCreate(WireModel):
+    amount: AmountText = Field(description="What was paid back, in EUR.", examples=["12.00"])
+    paid_on: date = Field(description="Day on the bank statement.", examples=["2026-11-25"])
+    bank_reference: str = Field(
+        min_length=1,
+        max_length=100,
+        description="The statement's line; recorded once.",
+        examples=["2026-11-25/3"],
+    )
+
+    def minor(self) -> int:
+        return minor_of(self.amount)
+
+
+class RefundShape(WireModel):
+    id: str = Field(description="Id.", examples=["rfd_01k0000000000000000000000a"])
+    payment_id: str = Field(
+        description="Payment that the money came from.", examples=["pay_01k0000000000000000000000a"]
+    )
+    amount: str = Field(description="Part that was paid back.", examples=["12.00"])
+    currency: str = Field(description="Currency.", examples=["EUR"])
+    paid_on: date = Field(description="Day on the bank statement.", examples=["2026-11-25"])
+    bank_reference: str = Field(description="The statement's line.", examples=["2026-11-25/3"])
+
+    @classmethod
+    def of(cls, one: Refund) -> RefundShape:
+        return cls(
+            id=str(one.id), payment_id=str(one.payment_id), amount=text_of(one.amount_minor), currency=CURRENCY,
+            paid_on=one.paid_on, bank_reference=one.bank_reference,
+        )  # fmt: skip
+
+
+class RefundAnswer(WireModel):
+    refunds: list[RefundShape] = Field(description="The payments that it came out of.")
 
 
 class PaymentList(WireModel):

@@ -180,6 +180,11 @@ class PlatformPayments(Collection):
         path = at("/v1/admin/organizations", organization_id, "payments", "match")
         return list(self.transport.request("POST", path).json()["settles"])
 
+    def refund(self, organization_id: str, body: Json) -> Rows:
+        """Record money that was paid back: `amount`, `paid_on`, `bank_reference`; return its parts. Safe to repeat."""
+        path = at("/v1/admin/organizations", organization_id, "refunds")
+        return list(self.transport.request("POST", path, json=body).json()["refunds"])
+
     def balances(self, organization_id: str) -> Rows:
         """Return an organization's issued invoices with what is open."""
         path = at("/v1/admin/organizations", organization_id, "balances")

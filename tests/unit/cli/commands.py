@@ -154,6 +154,7 @@ PRINTS = {
     "admin vat-checks record": "VatAnswerReply",
     "admin payments list": "[PaymentShape]",
     "admin payments record": "ReceiptAnswer",
+    "admin payments refund": "[RefundShape]",
     "admin payments match": "[SettledShape]",
     "admin payments balances": "[BalanceShape]",
     "admin ledger balances": "[AccountShape]",

@@ -139,6 +139,7 @@ CALLS: dict[str, Callable[[Rempart], object]] = {
     "admin_record_vat_check": lambda c: c.platform_invoices.record_vat_check({}),
     "admin_get_seller": lambda c: c.platform_invoices.seller(),
     "admin_set_seller": lambda c: c.platform_invoices.set_seller({}, version=1),
+    "admin_refund_payment": lambda c: c.platform_payments.refund("x", {}),
     "admin_list_payments": lambda c: list(c.platform_payments.list(organization_id="x")),
     "admin_receive_payment": lambda c: c.platform_payments.receive({}),
     "admin_match_payments": lambda c: c.platform_payments.match("x"),
