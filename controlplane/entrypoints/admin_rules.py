@@ -19,6 +19,7 @@ RESOURCES: Final[tuple[tuple[str, Resource], ...]] = (
     ("organizations/{organization_id}/deposits", Resource.INVOICE),
     ("organizations/{organization_id}/balances", Resource.INVOICE),
     ("organizations/{organization_id}/payments", Resource.INVOICE),
+    ("organizations/{organization_id}/refunds", Resource.INVOICE),
     ("organizations/{organization_id}/plan", Resource.PRICE),
     ("organizations/{organization_id}/credits", Resource.PRICE),
     ("organizations", Resource.ORGANIZATION),

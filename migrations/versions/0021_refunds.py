@@ -1,7 +1,7 @@
 """Refunds, and allocations that a credit note sets free again.
 
-Revision ID: 0019
-Revises: 0018
+Revision ID: 0021
+Revises: 0020
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from sqlalchemy.dialects.postgresql import UUID
 
 from migrations.policies import protect_tenant_table
 
-revision = "0019"
-down_revision = "0018"
+revision = "0021"
+down_revision = "0020"
 
 # As 0011 left it: the naming convention puts the table's name before the name that was given.
 _AMOUNT_CHECK = op.f("ck_payment_allocation_ck_payment_allocation_amount")
