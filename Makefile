@@ -43,7 +43,7 @@ build: setup  ## build Kubernetes, etcd, KWOK and Pulumi from pinned sources, on
 	@$(BIN)/python -m infra.local build
 
 up: build  ## start the local stack; ONLY=infra starts a part of it
-	@$(BIN)/python -m infra.local up $(ONLY:%=--only=%)
+	@$(BIN)/python -m infra.local up --sample $(ONLY:%=--only=%)
 
 down: setup  ## stop the local stack; its data stays
 	@$(BIN)/python -m infra.local down

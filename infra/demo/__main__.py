@@ -33,7 +33,16 @@ def tell_story(teller: Teller, stage: Stage) -> None:
     with teller.chapter(7, "The same through kubectl"):
         kubernetes.tell(teller, stage, customer)
     # The engine of chapter 10 works meanwhile: it has a project of its own.
-    program = AsCode(stage, customer)
+    with AsCode(stage, customer) as program:
+        _tell_money(teller, stage, customer)
+        with teller.chapter(10, "The other doors: the portal, and infrastructure as code"):
+            # Pages show the running month, and that is the one in which something was used.
+            stage.admin.move_clock(0)
+            portal.tell(teller, stage, customer)
+            program.tell(teller)
+
+
+def _tell_money(teller: Teller, stage: Stage, customer: tenant.Tenant) -> None:
     with teller.chapter(8, "What was used, what it costs, and where it stops"):
         # The month that is billed is the real one.
         stage.admin.move_clock(0)
@@ -43,11 +52,6 @@ def tell_story(teller: Teller, stage: Stage) -> None:
         budget.tell(teller, stage, customer)
     with teller.chapter(9, "The month is over: invoices, books, and what comes after"):
         closing.tell(teller, stage, customer)
-    with teller.chapter(10, "The other doors: the portal, and infrastructure as code"):
-        # Pages show the running month, and that is the one in which something was used.
-        stage.admin.move_clock(0)
-        portal.tell(teller, stage, customer)
-        program.tell(teller)
 
 
 def main(arguments: list[str] | None = None) -> int:

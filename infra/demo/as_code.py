@@ -5,7 +5,8 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Self
 
 from infra.demo.stage import Stage
 from infra.demo.teller import StoryBroken, Teller, require
@@ -39,6 +40,13 @@ class AsCode:
         )
         self._life.add_done_callback(self._note_end)
         pool.shutdown(wait=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let the engine end while its API still answers, also when the story breaks: else it would wait for ever."""
+        wait([self._life], timeout=ENGINE_SECONDS_MAX)
 
     def _note_end(self, _: Future[Life]) -> None:
         self._seconds = time.monotonic() - self._began

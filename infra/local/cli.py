@@ -4,11 +4,13 @@ import argparse
 import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+from controlplane.sdk import ApiError, ConnectionLost, Rempart
 from infra.local import logs
 from infra.local.build import BuildFailed, ensure_built
 from infra.local.build_rules import describe_duration
@@ -18,6 +20,8 @@ from infra.local.filelock import take_lock
 from infra.local.paths import Layout
 from infra.local.process_rules import UnknownDependency
 from infra.local.registry import reap
+from infra.local.sample import NotReady, register_sample
+from infra.local.stack_rules import read_env_file
 from infra.local.supervisor import AlreadyRunning, Supervisor, describe
 from infra.local.toolchain import ToolchainUnavailable
 from infra.local.versions import SOURCES, TEST_SOURCES
@@ -55,6 +59,9 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         "--only", action="append", default=[], metavar="NAME", help="a program or infra; repeatable"
     )
     up = commands.add_parser("up", parents=[only], help="start the stack and return when it is ready")
+    up.add_argument(
+        "--sample", action="store_true", help="register this machine as a first site, if there is none yet"
+    )
     up.set_defaults(command=_up)
     run = commands.add_parser("run", parents=[only], help="run the stack in the foreground until Ctrl-C")
     run.set_defaults(command=_run)
@@ -112,7 +119,8 @@ def _up(layout: Layout, chosen: argparse.Namespace) -> int:
             cwd=layout.repository,
         )
     try:
-        return _wait_until_up(layout, supervisor, log)
+        failed = _wait_until_up(layout, supervisor, log)
+        return failed or (_add_sample(layout) if chosen.sample and not chosen.only else 0)
     except KeyboardInterrupt:
         print("stopping what was started", file=sys.stderr)
         supervisor.terminate()
@@ -153,9 +161,21 @@ def _wait_until_up(layout: Layout, supervisor: "subprocess.Popen[bytes]", log: P
     print(f"Up in {describe_duration(time.monotonic() - started)}.")
     portal = next((p for p in answer["programs"] if p["name"] == "portal"), None)
     if portal is not None:
-        print(f"Portal: {portal['about'].rpartition(' ')[2]} (sign in with the operator's key or a tenant's)")
+        found = re.search(r"http://[^\s;]+", portal["about"])
+        print(f"Portal: {found.group() if found else ''} (sign in with the operator's key or a tenant's)")
     print(f"Addresses and the operator's key: {layout.environment_file}")
     print(f"  set -a; . {os.path.relpath(layout.environment_file)}; set +a")
+    return 0
+
+
+def _add_sample(layout: Layout) -> int:
+    known = read_env_file(layout.environment_file.read_text(encoding="utf-8"))
+    try:
+        with Rempart(known["REMPART_ADMIN_KEY"], known["REMPART_API_URL"]) as admin:
+            register_sample(admin, print)
+    except (NotReady, ApiError, ConnectionLost) as error:
+        print(f"The stack runs, but its sample site does not: {error}", file=sys.stderr)
+        return EXIT_FAILED
     return 0
 
 

@@ -19,6 +19,12 @@ def build_env_file(variables: Mapping[str, str]) -> str:
     return "".join(f"{name}={shlex.quote(value)}\n" for name, value in variables.items())
 
 
+def read_env_file(text: str) -> dict[str, str]:
+    """What `build_env_file` wrote."""
+    pairs = (line.partition("=") for line in text.splitlines())
+    return {name: "".join(shlex.split(value)) for name, _, value in pairs}
+
+
 def drop_own(environment: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
     """The environment without those values that are this stack's own addresses.
 

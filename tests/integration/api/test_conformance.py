@@ -53,6 +53,8 @@ OPERATORS_OWN = {
     "quota_name": "gpus",
     "kind": "pdf",
     "year": "2025",
+    "event_id": "evt_01jd00000000000000000000a0",
+    "consumer": "einvoicing.render",
 }
 
 load_builders()

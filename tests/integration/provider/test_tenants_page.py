@@ -32,7 +32,7 @@ def comparable(text: str) -> list[str]:
 def printed(tenant: Tenant, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("page")
     (program,) = blocks("python")
-    (folder / "assistant.py").write_text(program, encoding="utf-8")
+    (folder / "webshop.py").write_text(program, encoding="utf-8")
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("REMPART_", "PULUMI_"))},
         "PYTHONPATH": str(REPOSITORY),
@@ -44,7 +44,7 @@ def printed(tenant: Tenant, tmp_path_factory: pytest.TempPathFactory) -> dict[st
 
     def run(command: str) -> str:
         done = subprocess.run(
-            [sys.executable, "assistant.py", command],
+            [sys.executable, "webshop.py", command],
             cwd=folder,
             env=environment,
             capture_output=True,
