@@ -11,6 +11,7 @@ from operators.nodepool.resources import acceptance_name
 from operators.nodepool.views import budget_facts, pod_facts
 
 NODE_INDEX = "node"
+POOL_INDEX = "pool"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,10 @@ class Caches:
     def acceptance(self, claim: str) -> Obj | None:
         """The claim's acceptance pod."""
         return self.acceptances.find(acceptance_name(claim), self.system_namespace)
+
+    def claims_of(self, pool: str) -> list[Obj]:
+        """Every claim that names the pool."""
+        return self.claims.by_index(POOL_INDEX, pool)
 
     def pool_of(self, claim: Obj) -> Obj | None:
         """The pool that the claim names."""

@@ -148,7 +148,8 @@ class ClaimController:
     async def _act(self, scene: Scene, decision: Decision, world: World) -> tuple[Decision, Machine | None]:
         """Do the effect; the decision that came of it."""
         if decision.action is Action.LAUNCH:
-            why = why_outside(scene.claim, self._caches.pool_of(scene.claim))
+            siblings = self._caches.claims_of(scene.order.pool)
+            why = why_outside(scene.claim, self._caches.pool_of(scene.claim), siblings)
             if why:
                 return outside_pool(scene.facts, why), None
             kind = scene.claim["spec"]["provider"]["kind"]

@@ -32,7 +32,6 @@ from operators.nodepool.views import node_facts
 
 log = structlog.get_logger(__name__)
 
-POOL_INDEX = "pool"
 # Every claim wakes its pool several times on its way; one look this often is enough for all of them.
 POOL_PERIOD_S = 0.25
 # Heartbeats of nodes come every 10 s to 40 s: a node is not lost sooner than this, whatever the spec says.
@@ -51,19 +50,20 @@ def summary_of(claim: Obj, pool: Obj, node: Obj | None, now: datetime) -> ClaimS
     """What a pool wants to know of one of its claims. `node` is the claim's own."""
     status = claim.get("status") or {}
     ready = find_condition(status.get("conditions") or [], "Ready")
-    seen = node_facts(node) if node is not None else None
-    is_accepted = (status.get("acceptance") or {}).get("passedAt") is not None
-    is_lost = is_accepted and seen is not None and not seen.is_ready
+    is_usable = ready is not None and ready["status"] == "True"
+    is_accepted = bool((status.get("acceptance") or {}).get("passedAt"))
+    # Read of few: a claim whose node is silent is not usable.
+    seen = node_facts(node) if node is not None and is_accepted and not is_usable else None
     return ClaimSummary(
         name=claim["metadata"]["name"],
         ordinal=claim["spec"]["ordinal"],
         phase=Phase(status.get("phase") or "Pending"),
-        is_usable=ready is not None and ready["status"] == "True",
+        is_usable=is_usable,
         is_deleting=is_deleting(claim),
         ready_reason=ready["reason"] if ready is not None else "",
         ready_message=str(ready.get("message") or "") if ready is not None else "",
         is_outdated=is_outdated(claim["spec"], pool["spec"]),
-        lost_s=elapsed_s(seen.not_ready_since, now) if is_lost and seen is not None else None,
+        lost_s=elapsed_s(seen.not_ready_since, now) if seen is not None and not seen.is_ready else None,
     )
 
 
@@ -138,7 +138,7 @@ class PoolController:
         return Result(next_look_s(facts, claims))
 
     def _summaries(self, pool: Obj, now: datetime) -> list[ClaimSummary]:
-        claims = self._caches.claims.by_index(POOL_INDEX, pool["metadata"]["name"])
+        claims = self._caches.claims_of(pool["metadata"]["name"])
         return [summary_of(claim, pool, self._caches.own_node(claim), now) for claim in claims]
 
     def _facts(self, pool: Obj) -> PoolFacts:

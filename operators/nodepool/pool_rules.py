@@ -8,7 +8,7 @@ from typing import Any
 
 from operators.apis.v1alpha1 import NodeClaimPhase as Phase
 from operators.lib.conditions import ConditionValue
-from operators.lib.objects import Obj
+from operators.lib.objects import Obj, is_deleting
 from operators.nodepool.domain import FAILURES, LABEL_NODE_POOL, LAUNCH_FAILURES, Reason
 from operators.nodepool.status_rules import exact_conditions
 
@@ -86,15 +86,29 @@ def _shape(spec: Obj, field: str) -> Any:
     return value
 
 
-def why_outside(claim: Obj, pool: Obj | None) -> str:
-    """Why the claim is no part of the pool it names, so that nobody would count its machine; empty if it is."""
+def why_outside(claim: Obj, pool: Obj | None, siblings: Sequence[Obj] = ()) -> str:
+    """Why the claim gets no machine from the pool it names, as nobody would count it; empty if it gets one.
+
+    Shapes: `siblings` are all claims that name the pool, this one too.
+    """
     spec = claim["spec"]
     if pool is None:
         return f"no pool is named {spec['poolRef']}: pools make their claims themselves, delete this one"
     for field in FIXED_FIELDS:
         if spec.get(field) != pool["spec"].get(field):
             return f"its {field} is not that of pool {spec['poolRef']}: delete it"
+    replicas = pool["spec"]["replicas"]
+    if len(siblings) > replicas:
+        before = sum(1 for each in siblings if not is_deleting(each) and _place(each) < _place(claim))
+        if before >= replicas:
+            return f"pool {spec['poolRef']} wants {replicas} machines and has claims for them"
     return ""
+
+
+def _place(claim: Obj) -> tuple[bool, str, int]:
+    """Who comes first to the pool's machines: who has one, then who was there first."""
+    has_machine = bool((claim.get("status") or {}).get("providerID"))
+    return (not has_machine, claim["metadata"].get("creationTimestamp") or "", claim["spec"]["ordinal"])
 
 
 def decide_claims(pool: PoolFacts, claims: Sequence[ClaimSummary]) -> ClaimPlan:

@@ -11,11 +11,11 @@ from operators.lib.objects import (
     POD_DISRUPTION_BUDGETS,
     PODS,
 )
-from operators.nodepool.caches import NODE_INDEX, Caches
+from operators.nodepool.caches import NODE_INDEX, POOL_INDEX, Caches
 from operators.nodepool.claim_controller import ClaimController
 from operators.nodepool.domain import LABEL_ACCEPTANCE
 from operators.nodepool.metrics import NodePoolMetrics
-from operators.nodepool.pool_controller import POOL_INDEX, PoolController, pool_of
+from operators.nodepool.pool_controller import PoolController, pool_of
 from operators.nodepool.providers.base import Provider
 from operators.nodepool.providers.kwok import KwokProvider
 from operators.nodepool.providers.process import ProcessProvider

@@ -1,5 +1,6 @@
 """A host that failed its checks is remembered beyond its claim, until a person lets it be tried again."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -24,6 +25,7 @@ from tests.operators.harness import (
     running,
     settings_for,
     until,
+    until_quiet,
 )
 from tests.operators.nodepool.things import condition, events_about, until_condition
 
@@ -162,3 +164,31 @@ async def test_a_host_that_failed_its_checks_is_given_to_no_claim_until_a_person
 
     await until(is_gone, "everything given back")
     await delete_pool(admin, pool)
+
+
+@pytest.mark.case("F18")
+async def test_claims_that_wait_for_capacity_write_nothing_while_they_wait(
+    operator_with_hosts: tuple[Running, Path], admin: KubernetesClient
+) -> None:
+    shape = {"provider": {"kind": "process"}, "instanceType": "cpu-small", "cpuMilli": 500, "memoryMiB": 256}
+    manifest = pool_manifest("waits", 1, **shape)
+    del manifest["spec"]["accelerator"]
+    pool = await create_pool(admin, manifest)
+    await until_condition(admin, "waits-0", "False", "NoCapacity")
+    operator = operator_with_hosts[0]
+    before = await until_quiet(operator)
+    asked = reconciles(operator)
+    # It asks its provider again every 2 s: the answer is the same, so nothing is written.
+    await asyncio.sleep(9.0)
+    assert reconciles(operator) >= asked + 3
+    assert operator.client.metrics.writes_total() == before
+    await delete_pool(admin, pool)
+
+
+def reconciles(operator: Running) -> float:
+    return sum(
+        sample.value
+        for metric in operator.client.metrics.reconciles.collect()
+        for sample in metric.samples
+        if sample.name.endswith("_total") and sample.labels["controller"] == "nodepool.claims"
+    )

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from operators.apis.v1alpha1 import KINDS, NodeClaimPhase
@@ -11,6 +11,8 @@ from operators.lib.crdgen import definition
 from operators.lib.defaults import fill, with_defaults
 from operators.lib.patch_rules import merge_patch
 
+# Other work on the machine is no fault of a rule.
+UNHURRIED = settings(deadline=None)
 STATUSES = [
     (
         kind.FACTS.plural,
@@ -47,6 +49,7 @@ def parts_of(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
 
 @pytest.mark.case("F18")
 @pytest.mark.parametrize(("plural", "schema"), STATUSES, ids=[plural for plural, _ in STATUSES])
+@UNHURRIED
 @given(data=st.data())
 def test_what_the_server_fills_in_is_no_change(
     plural: str, schema: dict[str, Any], data: st.DataObject

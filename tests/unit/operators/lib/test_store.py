@@ -3,11 +3,14 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from operators.lib.objects import NODES, ObjectKey
 from operators.lib.store import Change, Store
+
+# Other work on the machine is no fault of a rule.
+UNHURRIED = settings(deadline=None)
 
 
 def node(name: str, revision: int, uid: str = "", color: str = "red") -> dict[str, Any]:
@@ -63,6 +66,7 @@ def test_a_list_drops_what_is_gone_and_keeps_what_was_written_later() -> None:
 
 
 @pytest.mark.case("F12")
+@UNHURRIED
 @given(
     st.dictionaries(st.sampled_from("abcd"), st.integers(1, 60)),
     st.dictionaries(st.sampled_from("abcd"), st.integers(1, 30)),
@@ -96,6 +100,7 @@ def test_a_list_of_the_present_is_believed_over_another_history(
     assert {obj["metadata"]["name"] for obj in store.by_index("color", "blue")} == scanned
 
 
+@UNHURRIED
 @given(
     st.lists(
         st.tuples(

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from operators.lib.objects import ObjectKey
@@ -24,6 +24,8 @@ from operators.nodepool.drain_rules import (
     selects,
 )
 
+# Other work on the machine is no fault of a rule.
+UNHURRIED = settings(deadline=None)
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 MONOTONIC = 1000.0
 
@@ -83,6 +85,7 @@ def test_the_acceptance_run_is_cut_short() -> None:
     assert plan_of((pod(acceptance=True),)).delete[0].grace_s == 0
 
 
+@UNHURRIED
 @given(st.integers(0, 120), st.floats(0, 2 * DRAIN_TIMEOUT_S))
 def test_a_round_is_bounded_and_asks_each_pod_once(count: int, elapsed_s: float) -> None:
     pods = tuple(pod(f"p{number}") for number in range(count))
@@ -93,6 +96,7 @@ def test_a_round_is_bounded_and_asks_each_pod_once(count: int, elapsed_s: float)
 
 
 @pytest.mark.case("F15")
+@UNHURRIED
 @given(st.sets(st.integers(0, 40)), st.integers(0, 60))
 def test_a_refused_pod_holds_no_other_up(refused: set[int], count: int) -> None:
     pods = tuple(pod(f"p{number}") for number in range(count))
@@ -120,6 +124,7 @@ def test_waiting_costs_less_and_less() -> None:
 
 
 @pytest.mark.case("F16")
+@UNHURRIED
 @given(st.integers(0, 5), st.integers(1, 50))
 def test_a_budget_that_allows_more_wakes_no_more_pods_than_it_lets_go(allowed: int, count: int) -> None:
     labels = (("app", "web"),)
