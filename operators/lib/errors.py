@@ -57,6 +57,11 @@ class Unavailable(ApiError):
     """No usable answer."""
 
 
+def is_transient(err: ApiError) -> bool:
+    """Whether looking again soon is the whole answer: the world moved on, or nobody is there to be told."""
+    return isinstance(err, Conflict | NotFound) or err.status == 0
+
+
 _BY_STATUS: dict[int, type[ApiError]] = {
     401: Forbidden,
     403: Forbidden,

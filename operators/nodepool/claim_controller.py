@@ -9,7 +9,7 @@ import structlog
 
 from operators.apis.v1alpha1 import NodeClaimPhase as Phase
 from operators.lib.controller import Result, World
-from operators.lib.errors import AlreadyExists, ApiError, Conflict, NotFound, Unavailable
+from operators.lib.errors import AlreadyExists, ApiError, NotFound, is_transient
 from operators.lib.objects import (
     HOST_QUARANTINES,
     NODE_CLAIMS,
@@ -123,12 +123,8 @@ class ClaimController:
         machine: Machine | None = None
         try:
             decision, machine = await self._act(scene, decision, world)
-        except (Conflict, NotFound):
-            # The world moved on between reading and writing.
-            raise
         except ApiError as err:
-            if isinstance(err, Unavailable) and err.status == 0:
-                # Nobody is there: the status could not be written either.
+            if is_transient(err):
                 raise
             decision = refused(scene.facts, decision, err.message, scene.now)
         if note:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 
 import structlog
@@ -10,7 +11,7 @@ from operators.apis.v1alpha1 import NodeClaimPhase as Phase
 from operators.lib.clock import wire_time
 from operators.lib.conditions import NEGATIVE, find_condition
 from operators.lib.controller import Result, World
-from operators.lib.errors import AlreadyExists, Conflict
+from operators.lib.errors import AlreadyExists, ApiError, Conflict, is_transient
 from operators.lib.objects import GPU_NODE_POOLS, NODE_CLAIMS, Obj, ObjectKey, is_deleting, key_of, uid_of
 from operators.lib.phases import elapsed_s
 from operators.lib.store import Change
@@ -37,6 +38,8 @@ POOL_PERIOD_S = 0.25
 # Heartbeats of nodes come every 10 s to 40 s: a node is not lost sooner than this, whatever the spec says.
 NOT_READY_MIN_S = 60.0
 NAMES_TOLD_MAX = 5
+# Claims that the API server refused are asked for again.
+REFUSED_RETRY_S = 30.0
 # Enough to hide the round trip, few enough to leave the API server to others.
 WRITES_IN_FLIGHT_MAX = 16
 
@@ -122,7 +125,8 @@ class PoolController:
             pool = await self._set_finalizers(pool, [*finalizers, CLAIMS_FINALIZER], world)
         facts = self._facts(pool)
         now = world.clock.now()
-        await self._carry_out(pool, decide_claims(facts, self._summaries(pool, now)), world)
+        refusal = await self._carry_out(pool, decide_claims(facts, self._summaries(pool, now)), world)
+        facts = replace(facts, refusal=refusal)
         claims = self._summaries(pool, now)
         if facts.is_deleting and not claims:
             if CLAIMS_FINALIZER in finalizers:
@@ -135,7 +139,7 @@ class PoolController:
         if answer is not None:
             self._caches.pools.observe_write(answer)
             tell_changes(pool, status, world)
-        return Result(next_look_s(facts, claims))
+        return Result(REFUSED_RETRY_S if refusal else next_look_s(facts, claims))
 
     def _summaries(self, pool: Obj, now: datetime) -> list[ClaimSummary]:
         claims = self._caches.claims_of(pool["metadata"]["name"])
@@ -150,12 +154,15 @@ class PoolController:
             hosts_set_aside=len(self._caches.hosts_set_aside(kind, pool["metadata"]["name"])),
         )
 
-    async def _carry_out(self, pool: Obj, plan: ClaimPlan, world: World) -> None:
+    async def _carry_out(self, pool: Obj, plan: ClaimPlan, world: World) -> str:
+        """Create and delete; the API server's first refusal as a sentence, empty if there was none."""
         steps = [self._create(pool, ordinal, world) for ordinal in plan.create]
         steps += [self._delete(name, world) for name in plan.delete]
+        answers: list[ApiError | None] = []
         for start in range(0, len(steps), WRITES_IN_FLIGHT_MAX):
-            await asyncio.gather(*steps[start : start + WRITES_IN_FLIGHT_MAX])
-        if steps:
+            answers += await asyncio.gather(*steps[start : start + WRITES_IN_FLIGHT_MAX])
+        refusals = [answer.message for answer in answers if answer is not None]
+        if len(refusals) < len(steps):
             name = pool["metadata"]["name"]
             log.info(
                 "pool_scaled", pool=name, created=len(plan.create), deleted=len(plan.delete), why=plan.why
@@ -168,26 +175,37 @@ class PoolController:
                 self._metrics.replaced.labels(name, plan.why).inc(len(plan.delete))
             elif plan.delete:
                 world.events.record(pool, "ScalingDown", f"gives {len(plan.delete)} machines back")
+        return refusals[0] if refusals else ""
 
-    async def _create(self, pool: Obj, ordinal: int, world: World) -> None:
+    async def _create(self, pool: Obj, ordinal: int, world: World) -> ApiError | None:
         try:
             created = await world.client.create(NODE_CLAIMS, build_claim(pool, ordinal), manager=MANAGER)
         except AlreadyExists:
             # The name is the idempotency key: whoever made it, it is this pool's claim.
-            return
+            return None
+        except ApiError as err:
+            if is_transient(err):
+                raise
+            return err
         self._caches.claims.observe_write(created)
+        return None
 
-    async def _delete(self, name: str, world: World) -> None:
+    async def _delete(self, name: str, world: World) -> ApiError | None:
         claim = self._caches.claims.find(name)
         if claim is None:
-            return
+            return None
         try:
             left = await world.client.delete(NODE_CLAIMS, key_of(claim), uid=uid_of(claim))
         except Conflict:
             # Another claim has the name now: the cache is about to show it.
-            return
+            return None
+        except ApiError as err:
+            if is_transient(err):
+                raise
+            return err
         if left is not None:
             self._caches.claims.observe_write(left)
+        return None
 
     async def _set_finalizers(self, pool: Obj, finalizers: list[str], world: World) -> Obj:
         metadata = {"resourceVersion": pool["metadata"]["resourceVersion"], "finalizers": finalizers}

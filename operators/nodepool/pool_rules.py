@@ -56,6 +56,8 @@ class PoolFacts:
     not_ready_s: float = 900.0
     max_unhealthy_percent: int = 20
     hosts_set_aside: int = 0
+    # What the API server said when it refused claims just now.
+    refusal: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +260,8 @@ def _ready(pool: PoolFacts, claims: Sequence[ClaimSummary], usable: int) -> Cond
 
 def _capacity(pool: PoolFacts, claims: Sequence[ClaimSummary]) -> ConditionValue:
     kind = "CapacitySatisfied"
+    if pool.refusal:
+        return ConditionValue(kind, "False", "ClaimsRefused", pool.refusal)
     waiting = [claim.name for claim in claims if claim.ready_reason == Reason.NO_CAPACITY]
     if waiting:
         text = f"the provider has no machine for {_some(waiting)}"
@@ -301,6 +305,8 @@ def _up_to_date(pool: PoolFacts, claims: Sequence[ClaimSummary]) -> ConditionVal
 
 
 def _degraded(pool: PoolFacts, claims: Sequence[ClaimSummary]) -> ConditionValue:
+    if pool.refusal:
+        return ConditionValue("Degraded", "True", "ClaimsRefused", pool.refusal)
     live = [claim for claim in claims if not claim.is_deleting]
     unhealthy = find_unhealthy(pool, live)
     if unhealthy and is_breaker_open(pool, unhealthy):

@@ -12,12 +12,12 @@ import structlog
 from operators.apis.v1alpha1 import NodeClaimPhase as Phase
 from operators.lib.conditions import ConditionValue
 from operators.lib.controller import Result, World
-from operators.lib.errors import ApiError, Conflict
+from operators.lib.errors import ApiError, Conflict, is_transient
 from operators.lib.objects import NODE_CLAIMS, NODES, PODS, Obj, ObjectKey, is_deleting, key_of, uid_of
 from operators.lib.phases import elapsed_s
 from operators.lib.store import Change
 from operators.nodepool.caches import Caches
-from operators.nodepool.claim_rules import Action, Decision
+from operators.nodepool.claim_rules import Action, Decision, refused_retry_s
 from operators.nodepool.domain import (
     DRAIN_FINALIZER,
     DRAIN_TIMEOUT_S,
@@ -79,7 +79,12 @@ class Teardown:
         assert facts.deleting_since is not None
         if node is not None:
             # Whatever the status says: what is still there is drained first.
-            plan = await self._drain(node, facts, world)
+            try:
+                plan = await self._drain(node, facts, world)
+            except ApiError as err:
+                if is_transient(err):
+                    raise
+                return await self._say_refused(claim, facts, err.message, world)
             if plan is not None:
                 return await self._wait_for_pods(claim, facts, plan, world)
         trouble, is_gone = await self._release(claim, node, facts, provider, world)
@@ -91,6 +96,13 @@ class Teardown:
             return Result(min(max(waited_s / 4, RELEASE_POLL_FIRST_S), RELEASE_POLL_MAX_S))
         await self._let_go(claim, world)
         return Result()
+
+    async def _say_refused(self, claim: Obj, facts: ClaimFacts, message: str, world: World) -> Result:
+        """The API server, or a policy of the cluster, refused the drain itself."""
+        text = f"the drain was refused: {message}"
+        await self._write_status(claim, Phase.DRAINING, draining(text), None, world)
+        world.events.record(claim, "DrainRefused", text, is_warning=True)
+        return Result(refused_retry_s(facts, world.clock.now()))
 
     async def _drain(self, node: Obj, facts: ClaimFacts, world: World) -> DrainPlan | None:
         """One round; None when nothing is left on the node."""
@@ -200,9 +212,14 @@ class Teardown:
             return text, True
         try:
             return "", await provider.release(Machine(facts.uid, facts.name, provider_id))
+        except ApiError as err:
+            if is_transient(err):
+                raise
+            text = err.message
         except ProviderError as err:
-            world.events.record(claim, Reason.RELEASE_FAILED, str(err), is_warning=True)
-            return str(err), False
+            text = str(err)
+        world.events.record(claim, Reason.RELEASE_FAILED, text, is_warning=True)
+        return text, False
 
     async def _give_up_waiting(self, node: Obj | None, facts: ClaimFacts, world: World) -> None:
         over_s = elapsed_s(facts.phase_since, world.clock.now()) - RELEASE_TIMEOUT_S

@@ -1,12 +1,13 @@
 """Changes of a pool, refusals on the way, claims outside the books, nodes that are lost."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
 from operators.lib.client import KubernetesClient
-from operators.lib.errors import Invalid
 from operators.lib.objects import GPU_NODE_POOLS, NODE_CLAIMS, NODES, Obj, ObjectKey, Resource
 from operators.nodepool.domain import FAILED_RETRY_S
 from tests.operators.harness import (
@@ -94,77 +95,100 @@ async def test_every_mutable_field_reaches_every_node_one_at_a_time_and_is_repor
     await delete_pool(admin, pool)
 
 
-@pytest.mark.case("F14")
-async def test_what_the_api_server_refuses_in_a_launch_is_said_by_claim_and_pool_and_heals(
-    operator: Running, admin: KubernetesClient
-) -> None:
-    """A policy of the cluster refuses the Node: a refusal that no rule of ours can know beforehand."""
+SENTENCE = "not in this cluster"
+
+
+@asynccontextmanager
+async def refusing(
+    admin: KubernetesClient, name: str, resource: str, group: str, operation: str, expression: str
+) -> AsyncIterator[None]:
+    """A policy of the cluster that refuses something: no rule of ours can know it beforehand."""
+    rule = {"apiGroups": [group], "apiVersions": ["*"], "operations": [operation], "resources": [resource]}
     policy = {
         "apiVersion": "admissionregistration.k8s.io/v1",
         "kind": "ValidatingAdmissionPolicy",
-        "metadata": {"name": "no-such-node"},
+        "metadata": {"name": name},
         "spec": {
             "failurePolicy": "Fail",
-            "matchConstraints": {
-                "resourceRules": [
-                    {
-                        "apiGroups": [""],
-                        "apiVersions": ["v1"],
-                        "operations": ["CREATE"],
-                        "resources": ["nodes"],
-                    }
-                ]
-            },
-            "validations": [
-                {
-                    "expression": "!object.metadata.name.startsWith('refused-')",
-                    "message": "no node of that name",
-                }
-            ],
+            "matchConstraints": {"resourceRules": [rule]},
+            "validations": [{"expression": expression, "message": SENTENCE}],
         },
     }
     binding = {
         "apiVersion": "admissionregistration.k8s.io/v1",
         "kind": "ValidatingAdmissionPolicyBinding",
-        "metadata": {"name": "no-such-node"},
-        "spec": {"policyName": "no-such-node", "validationActions": ["Deny"]},
+        "metadata": {"name": name},
+        "spec": {"policyName": name, "validationActions": ["Deny"]},
     }
-    key = ObjectKey("", "no-such-node")
     await admin.create(POLICIES, policy, manager="person")
     await admin.create(BINDINGS, binding, manager="person")
+    # The API server picks policies up a moment later, and has no condition that says so.
+    await asyncio.sleep(3.0)
     try:
+        yield
+    finally:
+        await admin.delete(BINDINGS, ObjectKey("", name))
+        await admin.delete(POLICIES, ObjectKey("", name))
 
-        async def is_in_force() -> bool:
-            try:
-                await admin.create(NODES, {"metadata": {"name": "refused-probe"}}, manager="person")
-            except Invalid:
-                return True
-            await admin.delete(NODES, ObjectKey("", "refused-probe"))
-            return False
 
-        await until(is_in_force, "the policy is in force")
-        pool = await create_pool(admin, pool_manifest("refused", 1))
-        found = await until_condition(admin, "refused-0", "False", "LaunchRefused")
-        assert "no node of that name" in found["message"]
-        assert (
-            found["message"]
-            == (await until_condition(admin, "refused-0", "False", "", "Launched"))["message"]
-        )
+@pytest.mark.case("F14")
+@pytest.mark.parametrize(
+    ("name", "resource", "group", "operation", "expression", "reason"),
+    [
+        ("norun", "pods", "", "CREATE", "!object.metadata.name.startsWith('acceptance-norun-')",
+         "AcceptanceRefused"),
+        ("nonode", "nodes", "", "CREATE", "!object.metadata.name.startsWith('nonode-')", "LaunchRefused"),
+        ("notaint", "nodes", "", "UPDATE",
+         "!(object.metadata.name.startsWith('notaint-') && 'rempart.eu/accepted' in object.metadata.annotations)",
+         "NodeChangeRefused"),
+    ],
+)  # fmt: skip
+async def test_what_the_api_server_refuses_is_said_by_claim_and_pool_in_its_words_and_heals(
+    operator: Running, admin: KubernetesClient, name: str,
+    resource: str, group: str, operation: str, expression: str, reason: str,
+) -> None:  # fmt: skip
+    async with refusing(admin, name, resource, group, operation, expression):
+        pool = await create_pool(admin, pool_manifest(name, 1))
+        found = await until_condition(admin, f"{name}-0", "False", reason)
+        assert SENTENCE in found["message"]
 
         async def is_told_by_the_pool() -> bool:
-            capacity = await pool_condition(admin, pool, "CapacitySatisfied")
             degraded = await pool_condition(admin, pool, "Degraded")
-            return (capacity["status"], degraded["status"]) == ("False", "True") and (
-                "no node of that name" in capacity["message"]
-                and "no node of that name" in degraded["message"]
-            )
+            return degraded.get("status") == "True" and SENTENCE in degraded["message"]
 
         await until(is_told_by_the_pool, "the pool says why")
-        assert "LaunchRefused" in await events_about(admin, "refused-0")
-    finally:
-        await admin.delete(BINDINGS, key)
-        await admin.delete(POLICIES, key)
+        if reason == "LaunchRefused":
+            capacity = await pool_condition(admin, pool, "CapacitySatisfied")
+            assert (capacity["status"], SENTENCE in capacity["message"]) == ("False", True)
+        assert reason in await events_about(admin, f"{name}-0")
     await until_ready(admin, pool, 1)
+    await delete_pool(admin, pool)
+
+
+@pytest.mark.case("F14")
+@pytest.mark.case("F15")
+async def test_a_pool_whose_claims_are_refused_and_a_drain_that_is_refused_say_so(
+    operator: Running, admin: KubernetesClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("operators.nodepool.pool_controller.REFUSED_RETRY_S", 1.0)
+    async with refusing(
+        admin, "noclaim", "nodeclaims", "rempart.eu", "CREATE", "!object.metadata.name.startsWith('noclaim-')"
+    ):
+        pool = await create_pool(admin, pool_manifest("noclaim", 1))
+
+        async def says_why() -> bool:
+            found = await pool_condition(admin, pool, "CapacitySatisfied")
+            return found.get("reason") == "ClaimsRefused" and SENTENCE in found["message"]
+
+        await until(says_why, "the pool says that its claims are refused")
+    await until_ready(admin, pool, 1)
+    expression = "!object.metadata.name.startsWith('noclaim-') || !has(object.spec.unschedulable)"
+    async with refusing(admin, "nocordon", "nodes", "", "UPDATE", expression):
+        await admin.patch(GPU_NODE_POOLS, pool, {"spec": {"replicas": 0}}, manager="person")
+        found = await until_condition(admin, "noclaim-0", "False", "Draining", "Drained")
+        assert SENTENCE in found["message"]
+        await until_condition(admin, "noclaim-0", "False", "Draining")
+    await until_ready(admin, pool, 0)
     await delete_pool(admin, pool)
 
 
