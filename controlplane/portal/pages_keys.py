@@ -13,7 +13,6 @@ from controlplane.portal.web import SignedIn, TenantDep
 from controlplane.sdk import ApiError, Forbidden, Unauthenticated
 
 router = APIRouter()
-PROJECTS_SHOWN = 100
 DEFAULTS = {"name": "", "role": "developer", "kind": "svc", "project_id": "", "expires_in_days": "90"}
 _PLACES = tuple((name, name) for name in DEFAULTS)
 
@@ -22,7 +21,13 @@ _PLACES = tuple((name, name) for name in DEFAULTS)
 def list_keys(visit: TenantDep) -> Response:
     page = visit.listed(visit.api.api_keys)
     ends_at = visit.api.caller()["access_ends_at"]
-    return visit.page("keys.html", keys=page.items, next_cursor=page.next_cursor, access_ends_at=ends_at)
+    return visit.page(
+        "keys.html",
+        keys=page.items,
+        next_cursor=page.next_cursor,
+        access_ends_at=ends_at,
+        **visit.project_choice(),
+    )
 
 
 @router.get("/keys/new")
@@ -73,5 +78,4 @@ def revoke(visit: TenantDep, key_id: str) -> Response:
 
 
 def _form_page(visit: SignedIn, values: Mapping[str, str], errors: FormErrors, status: int = 200) -> Response:
-    projects = visit.api.projects.page(limit=PROJECTS_SHOWN).items
-    return visit.page("key_new.html", status=status, values=values, errors=errors, projects=projects)
+    return visit.page("key_new.html", status=status, values=values, errors=errors, projects=visit.projects())

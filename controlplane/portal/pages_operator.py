@@ -126,7 +126,7 @@ def _tenant_page(visit: SignedIn, organization_id: str, wrong: str = "", status:
     except ApiError as refused:
         if refused.status != 404:
             raise
-        plan = ""
+        plan = None
     return visit.page(
         "operator_tenant.html",
         status=status,

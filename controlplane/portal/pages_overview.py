@@ -34,6 +34,7 @@ def _tenant_overview(visit: SignedIn) -> Response:
         budget=None if whole is None or cost is None else budget_use(whole, cost["net"]),
         invoices=None if invoices is None else invoices.items,
         access_ends_at=api.caller()["access_ends_at"],
+        **visit.project_choice(),
     )
 
 

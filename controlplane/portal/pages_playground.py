@@ -33,8 +33,8 @@ _SILENT = N_("The gateway does not answer. A sleeping service may need longer to
 
 @router.get("/playground")
 def choose_service(visit: TenantDep) -> Response:
-    services = visit.api.services.page(limit=SERVICES_SHOWN).items
-    return visit.page("playground_list.html", services=services)
+    services = visit.api.services.page(limit=SERVICES_SHOWN, project_id=visit.chosen_project()).items
+    return visit.page("playground_list.html", services=services, **visit.project_choice())
 
 
 @router.get("/services/{service_id}/playground")
@@ -58,7 +58,7 @@ async def ask(visit: TenantDep, service_id: str) -> Response:
         with visit.portal.answers.hold(visit.who.key_id) as is_held:
             if not is_held:
                 return _page(visit, service, **filled, refused=visit.translate(_BUSY), status=429)
-            answer = await while_present(visit.request, _chat(visit, body, service["host"]))
+            answer = await while_present(visit.request, _chat(visit, body, service))
         text = str(answer.body["choices"][0]["message"].get("content") or "")
     except Left:
         return Response(status_code=499)
@@ -79,9 +79,9 @@ async def ask(visit: TenantDep, service_id: str) -> Response:
     return _page(visit, service, **filled, answer=found)
 
 
-async def _chat(visit: SignedIn, body: dict[str, Any], host: str) -> ChatAnswer:
+async def _chat(visit: SignedIn, body: dict[str, Any], service: dict[str, Any]) -> ChatAnswer:
     async with visit.portal.gateway(visit.who.key) as gateway:
-        return await gateway.chat(body, host=host)
+        return await gateway.chat(body, **_aim(service))
 
 
 @router.post("/services/{service_id}/playground/stream")
@@ -93,13 +93,13 @@ def ask_streaming(visit: TenantDep, service_id: str) -> Response:
         return Response(status_code=422)
     body = {**_body(visit, service, prompt, int(tokens)), "stream_options": {"include_usage": True}}
     return ClosingStream(
-        _stream(visit, body, service["host"]),
+        _stream(visit, body, service),
         media_type="application/x-ndjson",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
 
 
-async def _stream(visit: SignedIn, body: dict[str, Any], host: str) -> AsyncGenerator[bytes]:
+async def _stream(visit: SignedIn, body: dict[str, Any], service: dict[str, Any]) -> AsyncGenerator[bytes]:
     began = time.monotonic()
     with visit.portal.answers.hold(visit.who.key_id) as is_held:
         if not is_held:
@@ -108,7 +108,7 @@ async def _stream(visit: SignedIn, body: dict[str, Any], host: str) -> AsyncGene
         try:
             async with (
                 visit.portal.gateway(visit.who.key) as gateway,
-                gateway.stream(body, host=host) as answer,
+                gateway.stream(body, **_aim(service)) as answer,
             ):
                 yield _line(**read_residency(answer.residency), request_id=answer.request_id)
                 async with aclosing(answer.chunks) as chunks:
@@ -121,6 +121,11 @@ async def _stream(visit: SignedIn, body: dict[str, Any], host: str) -> AsyncGene
             yield _line(error=_sentence(visit, refused), said=refused.message)
         except ConnectionLost:
             yield _line(error=visit.translate(_SILENT), said="")
+
+
+def _aim(service: dict[str, Any]) -> dict[str, str]:
+    """A call goes to this very service, in its own project whichever the key's default is."""
+    return {"host": service["host"], "project": service["project_id"]}
 
 
 def _tell(chunk: dict[str, Any]) -> list[bytes]:

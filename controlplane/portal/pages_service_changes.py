@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from fastapi import APIRouter
 from starlette.responses import Response
@@ -19,14 +20,16 @@ from controlplane.portal.web import SignedIn, TenantDep
 from controlplane.sdk import ApiError, Forbidden, InvalidRequest, Unauthenticated
 
 router = APIRouter()
-APPS_SHOWN = 100
-_APP_PLACES = (("name", "app_name"), ("project_id", "app_name"))
+APPS_SHOWN = 200
+_APP_PLACES = (("name", "app_name"), ("project_id", "project_id"))
 
 
 # `new` is no service's id: ids begin with `svc_`, and this router stands before the one that shows them.
 @router.get("/services/new")
 def show_form(visit: TenantDep) -> Response:
-    return _form_page(visit, DEFAULTS, FormErrors())
+    chosen = visit.chosen_project()
+    values = {**DEFAULTS, "project_id": (chosen,)} if chosen else DEFAULTS
+    return _form_page(visit, values, FormErrors())
 
 
 @router.post("/services/new")
@@ -68,7 +71,9 @@ class _FormRefused(Exception):
 
 
 def _create_app(visit: SignedIn) -> str:
-    body = {"name": visit.field("app_name")}
+    body: dict[str, Any] = {"name": visit.field("app_name")}
+    if visit.field("project_id"):
+        body["project_id"] = visit.field("project_id")
     try:
         return str(visit.api.apps.create(body, idempotency_key=_once(visit, "app"))["id"])
     except (Unauthenticated, Forbidden):
@@ -103,6 +108,7 @@ def _form_page(
         instance_types=catalog.instance_types(),
         datacenters=datacenters,
         countries=sorted({each["country"] for each in datacenters}),
+        **visit.project_choice(),
     )
 
 

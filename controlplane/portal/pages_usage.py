@@ -60,6 +60,7 @@ def _usage_page(visit: SignedIn, *, amount: str = "", wrong: str = "", status: i
         "usage.html",
         status=status,
         cost=cost,
+        plan_title=_plan_title(visit, cost),
         by_service=by_service,
         service_names=names,
         budgets=[
@@ -73,8 +74,16 @@ def _usage_page(visit: SignedIn, *, amount: str = "", wrong: str = "", status: i
         bars=bars(points),
         amount=amount,
         wrong=wrong,
-        projects=visit.api.projects.page(limit=100).items,
+        projects=visit.projects(),
     )
+
+
+def _plan_title(visit: SignedIn, cost: Mapping[str, Any] | None) -> str:
+    """The plan's title in the reader's language."""
+    if cost is None:
+        return ""
+    plan = visit.allowed(visit.api.costs.plan)
+    return str((plan or {}).get("plan", {}).get(f"title_{visit.language}") or cost["plan"])
 
 
 def _named_services(visit: SignedIn) -> Any:

@@ -16,6 +16,7 @@ from controlplane.portal import format_rules as formats
 from controlplane.portal import labels
 from controlplane.portal.i18n import translations
 from controlplane.portal.request_rules import LANGUAGES
+from controlplane.portal.sentence_rules import tell
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
@@ -73,6 +74,9 @@ def _environment(language: str, tags: Mapping[str, str]) -> Environment:
         environment.filters[name] = partial(getattr(formats, name), language=language)
     environment.filters["ago"] = partial(formats.ago, language=language)
     environment.filters["typeset"] = partial(formats.typeset, language=language)
+    environment.filters["label"] = partial(_label, language)
+    environment.filters["act"] = partial(_act, language)
+    environment.filters["step"] = partial(_step, language)
     environment.filters["text"] = lambda both: formats.typeset(both[language], language)
     environment.globals |= {
         "language": language,
@@ -80,12 +84,47 @@ def _environment(language: str, tags: Mapping[str, str]) -> Environment:
         "static": lambda name: f"/static/{name}?v={tags[name]}",
         "has_htmx": "htmx.js" in tags,
         "foreign": partial(_foreign, language),
+        "title_of": lambda thing: thing[f"title_{language}"],
     }
     return environment
 
 
-def _foreign(language: str, text: str) -> Markup | str:
-    """Show a sentence that the API says in English as English, so that it is read out as such."""
-    if language == "en" or not text:
-        return text
-    return Markup('<span lang="en">{}</span>').format(escape(text))
+def _translate(language: str, text: str) -> str:
+    return str(translations(language).gettext(text)) if text else ""
+
+
+def _label(language: str, code: object, kind: str) -> str:
+    """The reader's words for a constant."""
+    return formats.typeset(_translate(language, labels.words_of(kind, str(code))), language)
+
+
+def _act(language: str, action: str) -> str:
+    """An act of the audit chain, `noun.past`, in words."""
+    noun, _, verb = action.partition(".")
+    return formats.typeset(
+        f"{_label(language, noun, 'audit_noun')}: {_label(language, verb, 'audit_verb').lower()}", language
+    )
+
+
+def _step(language: str, step: str) -> str:
+    """A step of a calculation, such as `AMOUNT(quantity=2, unit_price=0.5) = 1`: what it does and what comes out."""
+    kind, _, rest = step.partition("(")
+    inputs, _, result = rest.rpartition(") = ")
+    values = [value.partition("=")[2] for value in inputs.split(", ") if "=" in value]
+    shown = " · ".join(formats.number(value, language) for value in values if value)
+    name = _label(language, kind, "step")
+    return (
+        f"{name}: {shown} → {formats.number(result, language)}"
+        if shown
+        else f"{name}: {formats.number(result, language)}"
+    )
+
+
+def _foreign(language: str, text: str, known: Mapping[str, str] | None = None) -> Markup | str:
+    """A sentence of the API in the reader's language; one that nobody has translated is marked as English."""
+    if not text:
+        return ""
+    told, is_own = tell(text, partial(_translate, language), known)
+    if is_own or language == "en":
+        return formats.typeset(told, language)
+    return Markup('<span lang="en">{}</span>').format(escape(told))

@@ -15,6 +15,7 @@ NEW_APP = "new"
 DEFAULTS: Mapping[str, tuple[str, ...]] = {
     "app_id": (NEW_APP,),
     "app_name": ("",),
+    "project_id": ("",),
     "name": ("",),
     "model": ("",),
     "instance_type": ("",),
@@ -44,6 +45,7 @@ _PLACES: tuple[tuple[str, str], ...] = (
     ("definition.sovereignty.licence_colours", "licence_colours"),
     ("definition.sovereignty.pue_below_milli", "pue_below"),
     ("app_id", "app_id"),
+    ("project_id", "project_id"),
     ("definition", "name"),
 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Annotated, Any, TypeVar
 from urllib.parse import urlencode
 
@@ -29,6 +30,9 @@ from controlplane.sdk import ApiError, AsyncGateway, Forbidden, Rempart
 from controlplane.sdk.resources import Page
 
 PAGE_ITEMS = 20
+PROJECTS_PAGE = 200
+# A list to choose from; who has more names one in the address.
+PROJECTS_MAX = 1_000
 # A page is looked at by somebody who waits: the client's own patience is for programs.
 API_TIMEOUT_SECONDS = 10.0
 API_BACKOFF_SECONDS = 0.05
@@ -144,9 +148,33 @@ class SignedIn(Visit):
         self.session = session
         self.who = session
         self.api = self.portal.client(session.key)
+        self._projects: list[dict[str, Any]] | None = None
 
     def cursor(self) -> str | None:
         return self.request.query_params.get("cursor") or None
+
+    def projects(self) -> list[dict[str, Any]]:
+        """The projects that this key sees, read once a page."""
+        if self._projects is None:
+            found = self.allowed(
+                lambda: list(islice(self.api.projects.list(limit=PROJECTS_PAGE), PROJECTS_MAX))
+            )
+            self._projects = found or []
+        return self._projects
+
+    def chosen_project(self) -> str | None:
+        """The project that the address names, as long as this key sees it; None for all."""
+        wanted = self.request.query_params.get("project", "")
+        return wanted if any(each["id"] == wanted for each in self.projects()) else None
+
+    def project_choice(self) -> dict[str, Any]:
+        """What a page needs to show projects and let one be chosen; `projects` is empty when there is one only."""
+        found = self.projects()
+        return {
+            "projects": found if len(found) > 1 else [],
+            "project_names": {each["id"]: each["name"] for each in found},
+            "chosen_project": self.chosen_project() or "",
+        }
 
     def listed(self, collection: Any, **params: Any) -> Page:
         """Return the page of a list that the address asks for."""

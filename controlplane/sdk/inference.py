@@ -75,23 +75,25 @@ class Gateway:
     def close(self) -> None:
         self._http.close()
 
-    def chat(self, body: Json, *, host: str | None = None) -> ChatAnswer:
-        """Return a whole answer. `host` names one service where several serve a model.
+    def chat(self, body: Json, *, host: str | None = None, project: str | None = None) -> ChatAnswer:
+        """Return a whole answer. `host` names one service where several serve a model, `project` its project.
 
         Errors: ApiError with the gateway's code and sentence, ConnectionLost for silence.
         """
         try:
-            reply = self._http.post(_PATH, json=body, headers=_host(host))
+            reply = self._http.post(_PATH, json=body, headers=_aim(host, project))
         except httpx.TransportError as err:
             raise _silence(self._http.base_url, err) from err
         return _answer(reply)
 
     @contextmanager
-    def stream(self, body: Json, *, host: str | None = None) -> Iterator[ChatStream]:
+    def stream(
+        self, body: Json, *, host: str | None = None, project: str | None = None
+    ) -> Iterator[ChatStream]:
         """Open an answer that comes in pieces. Errors: as `chat`, while it opens and while it is read."""
         try:
             with self._http.stream(
-                "POST", _PATH, json={**body, "stream": True}, headers=_host(host)
+                "POST", _PATH, json={**body, "stream": True}, headers=_aim(host, project)
             ) as reply:
                 if not reply.is_success:
                     reply.read()
@@ -129,20 +131,22 @@ class AsyncGateway:
     async def close(self) -> None:
         await self._http.aclose()
 
-    async def chat(self, body: Json, *, host: str | None = None) -> ChatAnswer:
+    async def chat(self, body: Json, *, host: str | None = None, project: str | None = None) -> ChatAnswer:
         """Return a whole answer. Errors: as `Gateway.chat`."""
         try:
-            reply = await self._http.post(_PATH, json=body, headers=_host(host))
+            reply = await self._http.post(_PATH, json=body, headers=_aim(host, project))
         except httpx.TransportError as err:
             raise _silence(self._http.base_url, err) from err
         return _answer(reply)
 
     @asynccontextmanager
-    async def stream(self, body: Json, *, host: str | None = None) -> AsyncIterator[AsyncChatStream]:
+    async def stream(
+        self, body: Json, *, host: str | None = None, project: str | None = None
+    ) -> AsyncIterator[AsyncChatStream]:
         """Open an answer that comes in pieces. Errors: as `Gateway.stream`."""
         try:
             async with self._http.stream(
-                "POST", _PATH, json={**body, "stream": True}, headers=_host(host)
+                "POST", _PATH, json={**body, "stream": True}, headers=_aim(host, project)
             ) as reply:
                 if not reply.is_success:
                     await reply.aread()
@@ -188,8 +192,10 @@ def _event(text: str) -> Json:
     return found
 
 
-def _host(host: str | None) -> dict[str, str]:
-    return {} if host is None else {"Host": host}
+def _aim(host: str | None, project: str | None) -> dict[str, str]:
+    """A host names a service; the project matters to a key that is not bound to one (OpenAI's own header)."""
+    wanted = {"Host": host, "OpenAI-Project": project}
+    return {name: value for name, value in wanted.items() if value is not None}
 
 
 def _proofs(reply: httpx.Response) -> tuple[str, str]:

@@ -19,7 +19,7 @@ _PLACE = re.compile(r"%\((\w+)\)")
 SAME = frozenset(
     {
         "Admissible", "Audit", "Verdict", "Instances", "Services", "Service", "Code", "Capital", "Version",
-        "Validating", "Budgets", "Quotas", "Phase", "Node",
+        "Validating", "Budgets", "Quotas", "Phase", "Node", "Catalogue", "Secret", "Secrets",
     }
 )  # fmt: skip
 
