@@ -258,6 +258,7 @@ CHECK_RESULTS: Mapping[str, str] = {
 
 # An act of the audit chain is `noun.past`.
 AUDIT_NOUNS: Mapping[str, str] = {
+    "access": N_("Access"),
     "accounting_entity": N_("Books"),
     "api_key": N_("API key"),
     "app": N_("App"),
@@ -290,6 +291,9 @@ AUDIT_NOUNS: Mapping[str, str] = {
 }
 
 AUDIT_VERBS: Mapping[str, str] = {
+    "access_recovered": N_("access recovered"),
+    "ending": N_("ending soon"),
+    "refunded": N_("refunded"),
     "set": N_("set"),
     "created": N_("created"),
     "revoked": N_("revoked"),
