@@ -37,6 +37,7 @@ def build_config(settings: Settings) -> GatewayConfig:
         connections_max=settings.gateway_connections,
         trusted_hops=settings.gateway_trusted_hops,
         envoy_memory_bytes=settings.envoy_memory_bytes,
+        disk_reserve_bytes=settings.gateway_disk_reserve_mib * 1024 * 1024,
         limits=build_limits(settings),
     )
 

@@ -7,13 +7,19 @@ position.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import orjson
 import structlog
 
+from controlplane.gateway.domain import Routing
+from controlplane.gateway.starts import Starts
+from controlplane.gateway.starts_rules import build_unknown, find_route
 from controlplane.gateway.usage_rules import decide_usage
 from controlplane.spool import disk
 from controlplane.spool.record_rules import RECORD_BYTES_MAX, Position
@@ -26,6 +32,8 @@ BATCH_BYTES_MAX = 1024 * 1024
 
 LINE_BYTES_MAX = 64 * 1024
 """A longer line is not one of ours (models' names are at most 256 characters)."""
+
+_IDS = re.compile(rb'"id": ?"(req_[0-9a-z]+)"')
 
 GLUED_STARTS_MAX = 64
 """Places tried for the start of an entry behind a torn one: an entry has fewer than ten braces of its own."""
@@ -47,12 +55,24 @@ class Cursor:
 class Collector:
     """Reads `access.log` and what it was turned over into (`access.<number>.log`), oldest first."""
 
-    def __init__(self, access_log: Path, spool: Spool, cursor_path: Path, gateway: str) -> None:
+    def __init__(
+        self,
+        access_log: Path,
+        spool: Spool,
+        cursor_path: Path,
+        gateway: str,
+        starts_dir: Path | None = None,
+        find_routing: Callable[[], Routing | None] = lambda: None,
+    ) -> None:
         self._log = access_log
         self._spool = spool
         self._cursor_path = cursor_path
         self._gateway = gateway
+        self._find_routing = find_routing
+        self._held: Any = None
+        self._ended: set[str] = set()
         self._cursor = self._read_cursor()
+        self.starts = Starts(starts_dir or access_log.with_name("starts"), self._held)
         after = None if self._cursor is None else Position(self._cursor.segment, self._cursor.length)
         # Without a cursor the whole log is read again, so every id in the spool counts as seen.
         self._replayed = spool.ids_after(after)
@@ -73,6 +93,9 @@ class Collector:
             end = len(data)
         events = self._events(data[:end]) if end else []
         position = self._spool.append([event for event in events if event["id"] not in self._replayed])
+        # Behind the log: a start stands in its file before its end can stand in the log.
+        self.starts.read()
+        self.starts.end(self._ended)
         self._move(Cursor(inode, offset + end, position.segment, position.length))
         # Not before: a step that fails is made again, and must still know them.
         self._replayed -= {event["id"] for event in events}
@@ -134,8 +157,30 @@ class Collector:
     def _is_finished(self, path: Path, inode: int) -> bool:
         return path != self._log and self._log.exists() and self._log.stat().st_ino != inode
 
+    def settle(self, now: datetime) -> int:
+        """Report calls that began and whose end never came, once the log has been read; return how many."""
+        now_ms = int(now.timestamp() * 1000)
+        self.starts.read()
+        given_up = self.starts.list_given_up(now_ms)
+        cursor = self._cursor
+        if given_up:
+            routing = self._find_routing()
+            routes = [(start, find_route(start, routing)) for start in given_up]
+            # Without a route a call reached no engine, or its service is gone: counted, and billed to nobody.
+            events = [
+                build_unknown(start, route, self._gateway) for start, route in routes if route is not None
+            ]
+            position = self._spool.append([event for event in events if event["id"] not in self._replayed])
+            self.starts.end({start.id for start in given_up})
+            log.error("usage_unknown", calls=len(given_up))
+            if cursor is not None:
+                self._move(Cursor(cursor.inode, cursor.offset, position.segment, position.length))
+        self.starts.drop_finished(now_ms)
+        return len(given_up)
+
     def _events(self, data: bytes) -> list[dict[str, Any]]:
         events = []
+        self._ended = set()
         for line in data.splitlines():
             event = self._event(line)
             if event is not None:
@@ -146,11 +191,22 @@ class Collector:
         try:
             if len(line) > LINE_BYTES_MAX:
                 raise ValueError("the line is too long")
-            return _fitting(decide_usage(line, self._gateway))
+            event = _fitting(decide_usage(line, self._gateway))
+            self._note_end(line)
+            return event
         except (ValueError, KeyError, TypeError, AttributeError) as err:
             start = _find_glued(line)
             self._keep_aside(line[:start], str(err))
-            return None if start is None else decide_usage(line[start:], self._gateway)
+            if start is None:
+                return None
+            self._note_end(line[start:])
+            return decide_usage(line[start:], self._gateway)
+
+    def _note_end(self, line: bytes) -> None:
+        """Only a line that can be read ends a call: of a torn one nobody knows what it used."""
+        found = _IDS.search(line)
+        if found is not None:
+            self._ended.add(found[1].decode())
 
     def _keep_aside(self, line: bytes, reason: str) -> None:
         """Keep what cannot be read for a person to look at: nothing is thrown away."""
@@ -158,13 +214,19 @@ class Collector:
         disk.append_line(self._log.with_name("refused.log"), line[:LINE_BYTES_MAX])
 
     def _move(self, cursor: Cursor) -> None:
-        disk.replace_file(self._cursor_path, orjson.dumps(asdict(cursor)))
+        """Go on from here. On a full disk in memory alone: what is read again after a restart is known by its id."""
         self._cursor = cursor
+        try:
+            held = {**asdict(cursor), "starts": self.starts.describe()}
+            disk.replace_file(self._cursor_path, orjson.dumps(held))
+        except OSError as err:
+            log.error("cursor_not_kept", reason=str(err))
 
     def _read_cursor(self) -> Cursor | None:
         """Read the cursor; without a good one the whole log is read again, and what the spool has is known by id."""
         try:
             held = orjson.loads(self._cursor_path.read_bytes())
+            self._held = held.get("starts") if isinstance(held, dict) else None
             fields = [held[name] for name in ("inode", "offset", "segment", "length")]
         except FileNotFoundError:
             return None

@@ -160,6 +160,8 @@ class GatewayConfig:
     redis_url: str
     pepper: bytes = field(repr=False)
     internal_token: str = field(repr=False, default="")
+    # Calls are refused while less than this is free on the disk that usage is recorded on.
+    disk_reserve_bytes: int = 64 * 1024 * 1024
     # Where usage is shipped to; without an address it stays in the spool.
     ingest_url: str = ""
     ingest_key: str = field(repr=False, default="")
@@ -199,6 +201,14 @@ class GatewayConfig:
     @property
     def access_log(self) -> Path:
         return self.gateway_dir / "access" / "access.log"
+
+    @property
+    def starts_dir(self) -> Path:
+        return self.gateway_dir / "starts"
+
+    @property
+    def go_file(self) -> Path:
+        return self.gateway_dir / "go"
 
     @property
     def spool_dir(self) -> Path:

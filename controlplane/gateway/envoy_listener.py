@@ -39,7 +39,7 @@ COLLECT_PAUSE_MS = 200
 """Between two collections of what ended calls left behind: one takes some milliseconds of a worker."""
 
 AUTHORIZE_FILES = ("request_ids.lua", "refusals.lua", "limits.lua", "keys.lua", "authorize.lua")
-ROUTE_FILES = ("json.lua", "events.lua", "streams.lua", "route.lua")
+ROUTE_FILES = ("json.lua", "events.lua", "streams.lua", "journal.lua", "route.lua")
 
 HEADER_KIB_MAX = 32
 STREAM_SECONDS_MAX = 3600
@@ -173,6 +173,8 @@ def _constants(config: GatewayConfig) -> dict[str, str | int]:
     return {
         "INTERNAL_TOKEN": json.dumps(config.internal_token),
         "ENDED_FILE": json.dumps(str(config.ended_file)),
+        "STARTS_FOLDER": json.dumps(str(config.starts_dir)),
+        "GO_FILE": json.dumps(str(config.go_file)),
         "OWN_NAMES": f"{{{own}}}",
         "BODY_BYTES_MAX": BODY_BYTES_MAX,
         "EVENT_BYTES_MAX": EVENT_BYTES_MAX,

@@ -25,6 +25,17 @@ class Metrics:
             "rempart_gateway_spool_damage", "Lines and segments of the usage spool found damaged at a start.",
             registry=self.registry,
         )  # fmt: skip
+        self.usage_unknown = Counter(
+            "rempart_gateway_usage_unknown", "Calls that began and of whose end nothing is known.",
+            registry=self.registry,
+        )  # fmt: skip
+        self.calls_open = Gauge(
+            "rempart_gateway_calls_open", "Calls that began and have no end yet.", registry=self.registry
+        )
+        self.is_recording = Gauge(
+            "rempart_gateway_recording", "1 while there is room to record usage; at 0 calls are refused.",
+            registry=self.registry,
+        )  # fmt: skip
         self.rows_dropped = Gauge(
             "rempart_gateway_snapshot_rows_dropped", "Rows of the last snapshots that could not be taken: not live.",
             registry=self.registry,

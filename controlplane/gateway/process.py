@@ -22,11 +22,13 @@ from controlplane.gateway.http_server import HttpServer
 from controlplane.gateway.metrics import Metrics
 from controlplane.gateway.pressure import report_pressure
 from controlplane.gateway.redis_feed import RedisFeed, connect
+from controlplane.gateway.room import Room
 from controlplane.gateway.route_rules import decide_routes
 from controlplane.gateway.store import ENDPOINTS_PREFIX, ROUTING_KEY, ROWS_LOGGED_MAX, Store
 from controlplane.gateway.streams import Streams
 from controlplane.gateway.wake import WAKES_LENGTH_MAX, WAKES_STREAM, WakeRecord
 from controlplane.gateway.xds_writer import XdsWriter, write_atomically
+from controlplane.spool import disk
 from controlplane.spool.segments import Spool, SpoolBusy
 from controlplane.spool.shipper import Counts, IngestTarget, Shipper
 
@@ -39,6 +41,7 @@ SPOOL_SEGMENT_BYTES_MAX = 8 * 1024 * 1024
 """About 10,000 events: what is shipped leaves the disk in such pieces."""
 
 TURN_OVER_SECONDS = 5.0
+ROOM_SECONDS = 0.1
 WAKES_WAITING_MAX = 1000
 """Wake records kept while Redis is cut; they are telemetry, so the oldest is given up past this."""
 
@@ -67,10 +70,14 @@ class GatewayProcess:
         self._reported: set[str] = set()
         self._spool: Spool | None = None
         self._metrics = Metrics()
+        self._room = Room(config.gateway_dir, config.go_file, config.access_log, config.disk_reserve_bytes)
+        self._is_table_due = False
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set; a part that fails ends the process, and the supervisor starts it again."""
         self._store.load()
+        self._room.step()
+        disk.make_folder(self._config.starts_dir)
         self._writer.write_bootstrap()
         connector = aiohttp.TCPConnector(limit=0, force_close=True)
         timeout = aiohttp.ClientTimeout(total=None)
@@ -91,6 +98,7 @@ class GatewayProcess:
                 asyncio.create_task(self._feed.run(), name="feed"),
                 asyncio.create_task(self._report(session, activator), name="demand"),
                 asyncio.create_task(self._collect(session), name="collector"),
+                asyncio.create_task(self._watch_room(), name="room"),
                 asyncio.create_task(self._send_wakes(), name="wakes"),
                 asyncio.create_task(self._report_pressure(session), name="pressure"),
                 asyncio.create_task(streams.run(), name="streams"),
@@ -116,13 +124,22 @@ class GatewayProcess:
             name = key.removeprefix(ENDPOINTS_PREFIX)
             route = self._store.routes_by_id().get(name)
             if route is not None and not route.is_simulated:
-                self._writer.write_endpoints(name, self._store.endpoints_of(name))
+                try:
+                    self._writer.write_endpoints(name, self._store.endpoints_of(name))
+                except OSError as err:
+                    log.error("endpoints_not_written", reason=str(err))
+                    self._is_table_due = True
 
     def _write_table(self) -> None:
         # If no snapshot was ever seen an empty table is written, so that Envoy starts and refuses.
         table = decide_routes(self._store.routing or Routing("none", ()))
         endpoints = {name: self._store.endpoints_of(name) for name in self._store.endpoint_sets}
-        self._writer.write_table(table, endpoints)
+        try:
+            self._writer.write_table(table, endpoints)
+            self._is_table_due = False
+        except OSError as err:
+            log.error("routes_not_written", reason=str(err))
+            self._is_table_due = True
 
     def _on_edge(self, report: DemandReport) -> None:
         # Whoever was told of demand is also told of its end, even if it ends before the next report.
@@ -188,11 +205,23 @@ class GatewayProcess:
                     if await asyncio.to_thread(collector.turn_over):
                         await self._reopen_logs(session)
                     await asyncio.to_thread(collector.drop_finished)
+                    unknown = await asyncio.to_thread(collector.settle, datetime.now(UTC))
+                    self._metrics.usage_unknown.inc(unknown)
+                    self._metrics.calls_open.set(collector.starts.open_count)
             except OSError as err:
-                # A full disk stops metering, not serving; the access log keeps what is not carried over yet.
+                # Calls are refused by then (room.py); what those that still run used waits in the access log.
                 log.error("usage_not_collected", reason=str(err))
                 await asyncio.sleep(REPORT_SECONDS)
             await asyncio.sleep(COLLECT_SECONDS)
+
+    async def _watch_room(self) -> None:
+        """Refuse calls before there is no room to record them; write what a full disk did not take once it does."""
+        while True:
+            is_going = await asyncio.to_thread(self._room.step)
+            self._metrics.is_recording.set(is_going)
+            if self._is_table_due:
+                self._write_table()
+            await asyncio.sleep(ROOM_SECONDS)
 
     async def _open_collector(self) -> Collector:
         """Open the spool and what reads the access log; a disk that does not let it is asked again."""
@@ -205,8 +234,9 @@ class GatewayProcess:
                     )
                     self._metrics.spool_damage.inc(self._spool.damage.lines + self._spool.damage.segments)
                 return await asyncio.to_thread(
-                    Collector, self._config.access_log, self._spool, cursor, self._config.name
-                )
+                    Collector, self._config.access_log, self._spool, cursor, self._config.name,
+                    self._config.starts_dir, lambda: self._store.routing,
+                )  # fmt: skip
             except (OSError, SpoolBusy) as err:
                 log.error("usage_not_collected", reason=f"{type(err).__name__}: {err}")
             await asyncio.sleep(REPORT_SECONDS)
@@ -238,6 +268,7 @@ class GatewayProcess:
             "keys_version": None if keys is None else keys.version,
             "keys_generated_at": None if keys is None else keys.generated_at.isoformat(),
             "rows_dropped": self._list_dropped(),
+            "is_recording": self._room.is_going,
             "snapshots_refused": dict(self._store.refused),
         }
 

@@ -42,6 +42,8 @@ class Settings(BaseSettings):
     gateway_trusted_hops: int = Field(default=0, ge=0, le=8)
     gateway_key_calls_per_second: int = Field(default=200, ge=1, le=1_000_000)
     gateway_tenant_calls_per_second: int = Field(default=400, ge=1, le=1_000_000)
+    # Calls are refused while less than this is free where the gateway records what they use.
+    gateway_disk_reserve_mib: int = Field(default=64, ge=1, le=1_048_576)
     envoy_memory_bytes: int = Field(default=768 << 20, ge=128 << 20)
     ingest_url: str = ""
     ingest_key: SecretStr = SecretStr("")

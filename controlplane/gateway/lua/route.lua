@@ -67,6 +67,11 @@ function envoy_on_request(handle)
     wants_usage = call.stream_options ~= nil and call.stream_options.include_usage == true,
     model = model,
   })
+  if not record_start(handle, headers:get("x-request-id"), model, is_stream) then
+    return handle:respond({[":status"] = "503", ["content-type"] = "application/json", ["retry-after"] = "10"},
+      '{"error":{"message":"The gateway has no room to record what a call uses, so nothing was run. Try again later.",' ..
+      '"type":"server_error","code":"usage_not_recordable","param":null}}')
+  end
   handle:clearRouteCache()
   if is_stream then ask_for_counts(handle, body) end
 end

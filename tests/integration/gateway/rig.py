@@ -262,7 +262,9 @@ class Rig:
         folder = self.state_dir / "spool" / "usage"
         lines = []
         for path in sorted(folder.glob("*.jsonl")):
-            lines += [json.loads(line) for line in path.read_bytes().splitlines() if line.endswith(b"}")]
+            lines += [
+                json.loads(line) for line in path.read_bytes().splitlines() if line.rstrip().endswith(b"}")
+            ]
         return lines
 
     def usage_of(self, request_id: str) -> dict[str, Any]:

@@ -8,19 +8,19 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
-from controlplane.gateway.envoy_bootstrap import FLUSH_INTERVAL_MS
 from tests.fixtures.database import running_redis
 from tests.integration.gateway.rig import MODEL, Rig, Tenant, free_ports, running_rig, wait_until
 from tests.integration.gateway.scripted_engine import ScriptedEngine
 
 CHAT = "/v1/chat/completions"
 CALL = {"model": MODEL, "messages": [{"role": "user", "content": "hello"}]}
-FLUSH_MARGIN_SECONDS = 0.5
-"""On a busy machine the thread that writes the log may wait; what is acknowledged before this must be kept."""
+PATIENCE_SECONDS = 120
+"""Only how long a test waits before it fails: nothing that it asserts depends on time."""
 
 
 @pytest.fixture
@@ -57,45 +57,49 @@ class _Caller(threading.Thread):
                 time.sleep(0.005)
 
 
-def test_kill_9_loses_only_the_last_flush_interval_and_doubles_nothing(own_rig: Rig) -> None:
+@pytest.mark.case("S26")
+def test_kill_9_at_any_moment_leaves_one_line_for_every_answered_call(own_rig: Rig) -> None:
+    """Whatever the machine's load: a call whose log line died with Envoy is reported as unknown, not missing."""
     tenant, dice = Tenant(), random.Random(7)
     own_rig.publish_keys(tenant)
     route = tenant.route()
     own_rig.publish_routes(route)
-    envoy_kills: list[float] = []
     with ScriptedEngine() as engine:
         own_rig.publish_endpoints(route, engine.port)
         caller = _Caller(own_rig, tenant)
         caller.start()
         for turn in range(6):
             target = len(caller.acknowledged) + dice.randrange(50, 200)
-            wait_until(lambda t=target: len(caller.acknowledged) >= t, "more calls")
+            wait_until(lambda t=target: len(caller.acknowledged) >= t, "more calls", PATIENCE_SECONDS)
             if turn % 2:
                 own_rig.kill(own_rig.gateway)
                 own_rig.start_gateway()
             else:
                 own_rig.kill(own_rig.envoy)
-                envoy_kills.append(time.monotonic())
                 own_rig.start_envoy()
         target = len(caller.acknowledged) + 100
-        wait_until(lambda: len(caller.acknowledged) >= target, "calls after the last kill")
+        wait_until(lambda: len(caller.acknowledged) >= target, "calls after the last kill", PATIENCE_SECONDS)
         caller.is_stopped = True
         caller.join(10)
-    bound = FLUSH_INTERVAL_MS / 1000 + FLUSH_MARGIN_SECONDS
-    may_be_lost = {
-        name
-        for name, at in caller.acknowledged.items()
-        if any(kill - bound <= at <= kill for kill in envoy_kills)
-    }
-    must_be_kept = set(caller.acknowledged) - may_be_lost
 
-    def lost() -> set[str]:
-        return must_be_kept - {line["id"] for line in own_rig.usage()}
+    def lines() -> dict[str, list[dict[str, Any]]]:
+        found: dict[str, list[dict[str, Any]]] = {}
+        for line in own_rig.usage():
+            found.setdefault(line["id"], []).append(line["data"])
+        return found
 
-    wait_until(lambda: not lost(), "every acknowledged call to be in the spool")
-    ids = [line["id"] for line in own_rig.usage()]
-    assert len(ids) == len(set(ids))
-    assert len(must_be_kept) > 300
+    wait_until(
+        lambda: set(caller.acknowledged) <= set(lines()), "a line for every answered call", PATIENCE_SECONDS
+    )
+    assert {len(each) for each in lines().values()} == {1}
+    unknown = [data for [data] in lines().values() if data.get("is_unknown")]
+    known = [data for [data] in lines().values() if not data.get("is_unknown")]
+    assert all(data["output_tokens"] == 5 for data in known)
+    assert all(
+        data["service_id"] == route["service_id"] and data["output_tokens"] is None for data in unknown
+    )
+    # One caller: besides the call in flight only those that ended since the last flush can be unknown.
+    assert len(known) > 300
 
 
 def test_with_redis_cut_the_last_configuration_keeps_serving_even_after_a_restart(
