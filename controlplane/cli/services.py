@@ -134,6 +134,23 @@ def redeploy(
 
 
 @app.command()
+def rollback(
+    service: ServiceArgument,
+    to: Annotated[
+        str | None,
+        typer.Option("--to", help="Id of a deployment that was ready once; the one before if absent."),
+    ] = None,
+    wait: WaitOption = False,
+    timeout: TimeoutOption = WAIT_SECONDS,
+    output: OutputOption = Format.TABLE,
+) -> None:
+    """Go back to an earlier version; what does not serve yet is given up."""
+    with connect() as client:
+        service_now = client.services.roll_back(find_service(client, service), to)
+        _finish(client, service_now, output, timeout if wait else None, service_now["latest_deployment_id"])
+
+
+@app.command()
 def scale(
     service: ServiceArgument,
     minimum: Annotated[int, typer.Option("--min", min=0, help="Replicas kept without requests.")],

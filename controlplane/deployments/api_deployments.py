@@ -12,6 +12,7 @@ from controlplane.deployments import service_read, service_services
 from controlplane.deployments.api_common import enter, page_fields, parse, parse_statuses, reach
 from controlplane.deployments.domain import InstanceStatus, RunStatus
 from controlplane.deployments.log_rules import read_lines
+from controlplane.deployments.models import ExplanationRow
 from controlplane.deployments.schemas import DeploymentList, DeploymentOut, DeploymentReply
 from controlplane.deployments.schemas_parts import (
     InstanceList,
@@ -229,7 +230,23 @@ def list_service_events(
 )
 def get_explanation(service_id: ServicePath, edge: EdgeDep) -> ExplanationReply:
     bound, wanted = enter(edge, Resource.DECISION, Action.READ), ServiceId.parse(service_id)
-    row = edge.read(lambda uow: service_read.get_explanation(uow, wanted, bound))
+    return _explain(edge.read(lambda uow: service_read.get_explanation(uow, wanted, bound)))
+
+
+@router.get(
+    "/deployments/{deployment_id}/explanation",
+    operation_id="get_deployment_explanation",
+    summary="Say why one deployment was placed where it is, or nowhere",
+    tags=["deployments"],
+)
+def get_deployment_explanation(
+    deployment_id: Annotated[str, Path(max_length=40, description="Id of the deployment.")], edge: EdgeDep
+) -> ExplanationReply:
+    bound, wanted = enter(edge, Resource.DECISION, Action.READ), DeploymentId.parse(deployment_id)
+    return _explain(edge.read(lambda uow: service_read.get_deployment_explanation(uow, wanted, bound)))
+
+
+def _explain(row: ExplanationRow) -> ExplanationReply:
     return ExplanationReply(
         deployment_id=str(row.deployment_id),
         is_placed=row.is_placed,

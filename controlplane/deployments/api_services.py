@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Query
 from fastapi.responses import Response
 from pydantic import ValidationError
 
-from controlplane.deployments import service_read, service_services
+from controlplane.deployments import service_read, service_rollback, service_services
 from controlplane.deployments.api_common import enter, page_fields, parse, parse_statuses, reach
 from controlplane.deployments.definition_rules import merge_patch
 from controlplane.deployments.definition_schemas import DefinitionIn, to_definition
@@ -17,6 +17,7 @@ from controlplane.deployments.domain import Definition, ServiceStatus
 from controlplane.deployments.schemas import (
     DeploymentOut,
     DeploymentReply,
+    RollbackIn,
     ScaleIn,
     ServiceCreate,
     ServiceList,
@@ -27,7 +28,7 @@ from controlplane.deployments.schemas import (
 )
 from controlplane.kernel.access import Action, Resource
 from controlplane.kernel.errors import FieldProblem, InvalidInput
-from controlplane.kernel.ids import AppId, ServiceId
+from controlplane.kernel.ids import AppId, DeploymentId, ServiceId
 from controlplane.plumbing.web import Edge, EdgeDep, PagingDep
 
 router = APIRouter(prefix="/v1", tags=["services"])
@@ -218,6 +219,31 @@ def redeploy_service(service_id: ServicePath, edge: EdgeDep) -> Response:
             )
         ),
         status=202,
+    )
+
+
+@router.post(
+    "/services/{service_id}/rollback",
+    operation_id="rollback_service",
+    summary="Go back to an earlier version",
+    description="Without a deployment: a version that does not serve yet is given up for the one that does; otherwise"
+    " the newest earlier version that was ready once is deployed again, with the values of secrets that it had.",
+    status_code=202,
+    response_model=ServiceReply,
+)
+def rollback_service(service_id: ServicePath, body: RollbackIn, edge: EdgeDep) -> Response:
+    bound, wanted = enter(edge, Resource.SERVICE, Action.OPERATE), ServiceId.parse(service_id)
+    target = parse(DeploymentId, body.deployment_id)
+    return edge.write(
+        lambda uow: ServiceReply(
+            service=ServiceOut.of(
+                service_rollback.roll_back(
+                    uow, wanted, actor=edge.principal.actor, bound=bound, deployment_id=target
+                )
+            )
+        ),
+        status=202,
+        etag=_version,
     )
 
 

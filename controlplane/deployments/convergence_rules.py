@@ -26,12 +26,26 @@ from controlplane.deployments.domain import (
     ServiceStatus,
 )
 from controlplane.kernel.errors import IllegalTransition
+from controlplane.kernel.ids import NodePoolId
 from controlplane.kernel.transitions import TransitionTable
 
 # A gateway has a new snapshot within 5 s; after three of them no call can still arrive on the old route.
 ROUTE_DRAIN_SECONDS = 15
 # While a place that is admissible starts up, the one that no longer is goes on serving, but never longer than this.
 MOVE_SECONDS_MAX = 600
+# A part that cannot serve for a reason of its place is placed elsewhere after so long, where another place has room:
+# its cell does not take it, no machine of its pool has room, or what had been ready does not answer any more.
+STUCK_SECONDS = {
+    RunStatus.PROVISIONING: 300,
+    RunStatus.SCHEDULED: 300,
+    RunStatus.ALLOCATING: 120,
+    RunStatus.UNHEALTHY: 120,
+}
+# What never was ready is given up after so long, while another version serves.
+START_SECONDS_MAX = 1_800
+UNHEALTHY_SECONDS_MAX = 600
+# A pool that was left because it could not run the service is not chosen again for it sooner.
+LEFT_POOL_SECONDS = 900
 # The API server refused the last part: the same refusal is not asked for again at once.
 REFUSAL_PAUSE_SECONDS = 60
 
@@ -65,6 +79,12 @@ def is_running(service: Service) -> bool:
     return service.status not in NOT_RUNNING
 
 
+def find_wish(latest: Deployment, active: Deployment | None) -> Deployment:
+    """The deployment whose parts are wanted: the latest one, or what serves once that was given up."""
+    is_over = latest.status in ENDED | LEAVING
+    return active if is_over and active is not None and active.status not in ENDED | LEAVING else latest
+
+
 def find_wanted(parts: Iterable[RegionalDeployment], latest: Deployment) -> RegionalDeployment | None:
     """The newest live and admissible part of the latest deployment: the one to keep. None once that was given up."""
     if latest.status in ENDED | LEAVING:
@@ -85,7 +105,45 @@ def needs_place(
         return False
     if refused_at is not None and now < refused_at + timedelta(seconds=REFUSAL_PAUSE_SECONDS):
         return False
-    return find_wanted(parts, latest) is None
+    wanted = find_wanted(parts, latest)
+    return wanted is None or is_stuck(wanted, now)
+
+
+def is_stuck(part: RegionalDeployment, now: datetime) -> bool:
+    """Whether a part has not served for so long, for a reason of its place, that another place is looked for."""
+    seconds = STUCK_SECONDS.get(part.status)
+    if seconds is None or part.blocked_since is None:
+        return False
+    # What never was ready fails for a reason of its own: it would fail elsewhere too.
+    is_of_the_place = part.status is not RunStatus.UNHEALTHY or part.ready_at is not None
+    return is_of_the_place and now >= part.blocked_since + timedelta(seconds=seconds)
+
+
+def list_left_pools(parts: Iterable[RegionalDeployment], now: datetime) -> frozenset[NodePoolId]:
+    """Pools that could not run the service a moment ago, or cannot now: another one is looked for."""
+    since = now - timedelta(seconds=LEFT_POOL_SECONDS)
+    return frozenset(
+        part.placement.pool_id
+        for part in parts
+        if is_stuck(part, now)
+        or (not part.is_live and part.blocked_since is not None and part.updated_at >= since)
+    )
+
+
+def has_failed(wanted: RegionalDeployment | None, parts: Iterable[RegionalDeployment], now: datetime) -> bool:
+    """Whether a new version is given up: it never was ready within its time, and another one serves."""
+    active = find_active(parts)
+    if wanted is None or wanted.ready_at is not None or wanted.blocked_since is None:
+        return False
+    if (
+        active is None
+        or active.deployment_id == wanted.deployment_id
+        or not active.is_live
+        or is_refused(active, now)
+    ):
+        return False
+    seconds = UNHEALTHY_SECONDS_MAX if wanted.status is RunStatus.UNHEALTHY else START_SECONDS_MAX
+    return now >= wanted.blocked_since + timedelta(seconds=seconds)
 
 
 def decide_refused_at(part: RegionalDeployment, *, has_target: bool, grace_seconds: int) -> datetime | None:
@@ -112,14 +170,22 @@ def find_active(parts: Iterable[RegionalDeployment]) -> RegionalDeployment | Non
 
 
 def decide_route(
-    wanted: RegionalDeployment | None, parts: Sequence[RegionalDeployment], now: datetime
+    wanted: RegionalDeployment | None,
+    parts: Sequence[RegionalDeployment],
+    now: datetime,
+    *,
+    is_proven: bool,
 ) -> RouteSwitch | None:
-    """Move traffic to the wanted part when it is ready; sooner when nothing else may or can answer."""
+    """Move traffic to the wanted part once it can take it; sooner when nothing else may or can answer.
+
+    Never to a version that was not ready once: `is_proven` says that its deployment was, here or elsewhere.
+    """
     active = find_active(parts)
     if wanted is None or active == wanted:
         return None
     is_bare = active is None or not active.is_live or is_refused(active, now)
-    if wanted.status in READY or (is_bare and wanted.status in APPLIED):
+    is_ready = wanted.status in READY and wanted.ready_at is not None
+    if is_ready or (is_bare and is_proven and wanted.status in APPLIED):
         return RouteSwitch(wanted, active)
     return None
 
@@ -196,7 +262,8 @@ def decide_service_status(
         return _beginning(service)
     if active is not None and is_refused(active, now):
         return ServiceStatus.UNHEALTHY
-    return ServiceStatus.UNHEALTHY if latest.status in _FAILED else _beginning(service)
+    is_broken = latest.status in _FAILED or latest.status is RunStatus.UNHEALTHY
+    return ServiceStatus.UNHEALTHY if is_broken else _beginning(service)
 
 
 def find_path(table: TransitionTable[S, T], source: S, target: S) -> tuple[T, ...]:  # type: ignore[type-var]

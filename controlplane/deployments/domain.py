@@ -205,8 +205,10 @@ class Placement:
 class RegionalDeployment:
     """A deployment's part in one datacenter.
 
-    `generation` counts changes of what its cell should hold; `applied_generation` is what was told last. Until
-    `refused_at` an inadmissible route is still served; `ready_at` is when it could first take traffic.
+    `blocked_since` is since when it cannot serve: from its beginning, or from the loss of its last ready replica,
+    until it is ready or asleep. `generation` counts changes of what its cell should hold; `applied_generation` is
+    what was told last. Until `refused_at` an inadmissible route is still served; `ready_at` is when it could first
+    take traffic.
     """
 
     id: RegionalDeploymentId
@@ -229,6 +231,7 @@ class RegionalDeployment:
     applied_generation: int
     cluster_generation: int
     replicas_ready: int
+    blocked_since: datetime | None
     violated_at: datetime | None
     refused_at: datetime | None
     draining_since: datetime | None
@@ -328,3 +331,5 @@ class ServiceEvent:
     reason: str
     message: str
     occurred_at: datetime
+    count: int = 1
+    last_at: datetime | None = None

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from controlplane.catalogue.liveness_rules import find_liveness
 from controlplane.deployments.domain import Definition, RegionalDeployment
 from controlplane.deployments.namespace_guards import build_guards
 from operators.apis.v1alpha1 import (
@@ -100,7 +101,7 @@ def build_environment(
 def build_inference_deployment(
     part: RegionalDeployment, definition: Definition, engine: EngineChoice
 ) -> JsonObject:
-    place = part.placement
+    place, liveness = part.placement, find_liveness(engine.engine_name)
     spec = InferenceDeploymentSpec(
         tenant_id=str(part.tenant_id),
         project_id=str(part.project_id),
@@ -118,7 +119,13 @@ def build_inference_deployment(
             digest=engine.model_digest,
             licence=engine.model_licence,
         ),
-        engine=EngineSpec(name=engine.engine_name, image=engine.engine_image, args=list(engine.engine_args)),
+        engine=EngineSpec(
+            name=engine.engine_name,
+            image=engine.engine_image,
+            args=list(engine.engine_args),
+            liveness_path=liveness.path,
+            start_seconds=liveness.start_seconds,
+        ),
         accelerator=None
         if place.accelerator_sku is None
         else Accelerator(sku=place.accelerator_sku, count=place.gpus_per_replica),
@@ -126,7 +133,10 @@ def build_inference_deployment(
         memoryMiB=place.memory_mib,
         replicas=ReplicaRange(min=part.replicas_min, max=part.replicas_max),
         scaling=Scaling(
-            concurrency_per_replica=definition.concurrency_per_replica, idle_seconds=definition.idle_seconds
+            concurrency_per_replica=definition.concurrency_per_replica,
+            idle_seconds=definition.idle_seconds,
+            # Traffic is moved only to what was ready once.
+            initial_replicas=1,
         ),
         env_secret_name=secret_object_name(part) if definition.env else "",
         drain_seconds=DRAIN_SECONDS,

@@ -147,6 +147,7 @@ class RegionalDeploymentRow(_Owned, Base):
     applied_generation: Mapped[int] = mapped_column(Integer, default=0)
     cluster_generation: Mapped[int] = mapped_column(Integer, default=0)
     replicas_ready: Mapped[int] = mapped_column(Integer, default=0)
+    blocked_since: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     violated_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     refused_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     draining_since: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
@@ -260,7 +261,7 @@ class ColdStartRow(Base):
 
 
 class ServiceEventRow(Base):
-    """Append-only."""
+    """Append-only, but for `count` and `last_at` of a fact that is told again, and its newest wording."""
 
     __tablename__ = "service_event"
 
@@ -273,6 +274,8 @@ class ServiceEventRow(Base):
     reason: Mapped[str] = mapped_column(String(100))
     message: Mapped[str] = mapped_column(Text)
     occurred_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    count: Mapped[int] = mapped_column(Integer, default=1)
+    last_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
     __table_args__ = (Index("ix_service_event_service", "tenant_id", "service_id", "id"),)
 

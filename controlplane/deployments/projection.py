@@ -62,6 +62,7 @@ class ObservedDeployment:
     is_deleting: bool
     trigger: RunTrigger | None
     message: str
+    has_been_ready: bool
     replicas_ready: int
     instances: tuple[ObservedInstance, ...]
     cold_start: ObservedColdStart | None
@@ -82,6 +83,7 @@ def read_observed(resource: Mapping[str, Any]) -> ObservedDeployment:
         is_deleting=is_deleting,
         trigger=trigger,
         message="" if status is None else _explain(parsed),
+        has_been_ready=status is not None and status.first_ready_at is not None,
         replicas_ready=0 if status is None else status.ready_replicas,
         instances=() if status is None else tuple(_instance(each) for each in status.instances),
         cold_start=None if status is None else _cold_start(parsed),

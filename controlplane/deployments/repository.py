@@ -146,6 +146,20 @@ def find_newest_number(uow: UnitOfWork, tenant: TenantId, service_id: ServiceId)
     ).scalar_one()
 
 
+def find_previous_ready(
+    uow: UnitOfWork, tenant: TenantId, service_id: ServiceId, before: int
+) -> DeploymentRow | None:
+    """The newest deployment with a smaller number that was ready once."""
+    row = DeploymentRow
+    return uow.session.scalars(
+        select(row)
+        .where(row.tenant_id == tenant, row.service_id == service_id)
+        .where(row.number < before, row.succeeded_at.is_not(None))
+        .order_by(row.number.desc())
+        .limit(1)
+    ).one_or_none()
+
+
 def count_gpus_asked(uow: UnitOfWork, tenant: TenantId, besides: ServiceId | None) -> int:
     """GPUs of all services that should run, each at its largest size."""
     replicas = func.coalesce(ServiceRow.scale_max, DeploymentRow.plan["replicas_max"].as_integer())
@@ -324,6 +338,7 @@ def to_part(row: RegionalDeploymentRow) -> RegionalDeployment:
         applied_generation=row.applied_generation,
         cluster_generation=row.cluster_generation,
         replicas_ready=row.replicas_ready,
+        blocked_since=row.blocked_since,
         violated_at=row.violated_at,
         refused_at=row.refused_at,
         draining_since=row.draining_since,

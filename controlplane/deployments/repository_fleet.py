@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Integer, delete, func, select, tuple_
+from sqlalchemy import Integer, delete, func, select, true, tuple_
 
 from controlplane.deployments.domain import ENDED, LEAVING, RouteState, ServiceStatus
 from controlplane.deployments.models import (
@@ -18,7 +18,8 @@ from controlplane.deployments.models import (
     SecretVersionRow,
     ServiceRow,
 )
-from controlplane.kernel.ids import DeploymentId, RegionalDeploymentId, ServiceId, TenantId
+from controlplane.deployments.offer_rules import Hold
+from controlplane.kernel.ids import DeploymentId, NodePoolId, RegionalDeploymentId, ServiceId, TenantId
 from controlplane.plumbing.database import UnitOfWork
 
 
@@ -45,10 +46,14 @@ def list_services_to_converge(
 ) -> Sequence[tuple[TenantId, ServiceId]]:
     """Services of all tenants whose rows may need a step, in id order (system transaction).
 
-    `only_due`: those that time alone moves: draining routes, places that stopped being admissible.
+    `only_due`: those that time alone moves: draining routes, parts that cannot serve or are no longer admissible.
     """
     part = RegionalDeploymentRow
-    is_timed = (part.route_state == RouteState.DRAINING) | part.violated_at.is_not(None)
+    is_timed = (
+        (part.route_state == RouteState.DRAINING)
+        | part.violated_at.is_not(None)
+        | part.blocked_since.is_not(None)
+    )
     has_part = (
         select(part.id)
         .where(part.tenant_id == ServiceRow.tenant_id, part.service_id == ServiceRow.id)
@@ -69,13 +74,16 @@ def list_services_to_converge(
     ]
 
 
-def list_unapplied_parts(uow: UnitOfWork, *, limit: int) -> Sequence[tuple[TenantId, RegionalDeploymentId]]:
-    """Parts whose cell was not told their present wish, or which are leaving (system transaction)."""
+def list_unapplied_parts(
+    uow: UnitOfWork, *, after: RegionalDeploymentId | None, limit: int
+) -> Sequence[tuple[TenantId, RegionalDeploymentId]]:
+    """Parts whose cell was not told their present wish, or which are leaving, in id order (system transaction)."""
     part = RegionalDeploymentRow
     query = (
         select(part.tenant_id, part.id)
         .where(part.terminated_at.is_(None))
         .where((part.applied_generation != part.generation) | part.status.in_(list(LEAVING)))
+        .where(part.id > after if after is not None else true())
         .order_by(part.id)
         .limit(limit)
     )
@@ -148,6 +156,32 @@ def forget_secret_versions(uow: UnitOfWork) -> None:
             ~pinned,
         )
     )
+
+
+def list_holds(uow: UnitOfWork) -> dict[NodePoolId, list[Hold]]:
+    """For each pool every replica whose room is held in it, with the node it runs on, of all tenants."""
+    part, instance = RegionalDeploymentRow, InstanceRow
+    nodes: dict[tuple[TenantId, RegionalDeploymentId], list[str]] = {}
+    running = select(instance.tenant_id, instance.regional_deployment_id, instance.node).where(
+        instance.terminated_at.is_(None), instance.node != ""
+    )
+    for tenant, part_id, node in uow.session.execute(running):
+        nodes.setdefault((tenant, part_id), []).append(node)
+    sizes = select(
+        part.tenant_id,
+        part.id,
+        part.pool_id,
+        part.cpu_milli,
+        part.memory_mib,
+        part.gpus_per_replica,
+        part.replicas_reserved,
+    ).where(part.terminated_at.is_(None))
+    holds: dict[NodePoolId, list[Hold]] = {}
+    for tenant, part_id, pool, cpu, memory, gpus, reserved in uow.session.execute(sizes):
+        found = nodes.get((tenant, part_id), [])
+        placed = [*found, *[""] * max(0, reserved - len(found))]
+        holds.setdefault(pool, []).extend(Hold(node, cpu, memory, gpus) for node in placed)
+    return holds
 
 
 def list_routed(uow: UnitOfWork) -> Sequence[tuple[ServiceRow, RegionalDeploymentRow, DeploymentRow]]:

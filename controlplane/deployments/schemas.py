@@ -96,6 +96,14 @@ class ServicePatch(WireModel):
     )
 
 
+class RollbackIn(WireModel):
+    """Which version to go back to."""
+
+    deployment_id: WireId | None = Field(
+        default=None, description="A deployment of the service that was ready once; the one before if absent."
+    )
+
+
 class ScaleIn(WireModel):
     """Other bounds than the definition's, until the next definition."""
 

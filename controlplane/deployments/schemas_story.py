@@ -25,6 +25,8 @@ class ServiceEventOut(WireModel):
     type: str = Field(description="What happened.", examples=["MOVE_STARTED"])
     reason: str = Field(description="Why, in one word.", examples=["VerdictLost"])
     message: str = Field(description="The event as a sentence.")
+    count: int = Field(description="How often it was told in a row.", examples=[1])
+    last_at: datetime = Field(description="When it was told last.")
 
     @classmethod
     def of(cls, event: ServiceEvent) -> Self:
@@ -37,6 +39,8 @@ class ServiceEventOut(WireModel):
             type=event.type,
             reason=event.reason,
             message=event.message,
+            count=event.count,
+            last_at=event.last_at or event.occurred_at,
         )
 
 

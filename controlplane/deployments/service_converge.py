@@ -7,7 +7,7 @@ crash are one path. It changes rows and emits events; whoever reaches a cell or 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from controlplane.capacity import service as capacity
 from controlplane.deployments import repository
@@ -19,7 +19,10 @@ from controlplane.deployments.convergence_rules import (
     decide_stops,
     find_path,
     find_wanted,
+    find_wish,
+    has_failed,
     is_running,
+    is_stuck,
     mirror_status,
     needs_place,
 )
@@ -37,6 +40,7 @@ from controlplane.deployments.domain import (
     ServiceStatus,
 )
 from controlplane.deployments.events import RegionalDeploymentChanged, RoutingChanged
+from controlplane.deployments.message_rules import describe_deployment, describe_service, find_telling
 from controlplane.deployments.models import DeploymentRow, RegionalDeploymentRow, ServiceRow
 from controlplane.deployments.service_narrate import narrate
 from controlplane.deployments.service_place import place, reassess
@@ -52,6 +56,23 @@ class _View:
     part_rows: Sequence[RegionalDeploymentRow]
     deployment_rows: Sequence[DeploymentRow]
     latest_row: DeploymentRow
+    waits: list[str] = field(default_factory=list)
+
+    @property
+    def active(self) -> Deployment | None:
+        """The deployment that has the traffic."""
+        rows = (row for row in self.deployment_rows if row.id == self.row.active_deployment_id)
+        return next((repository.to_deployment(row) for row in rows), None)
+
+    @property
+    def wish_row(self) -> DeploymentRow:
+        """The deployment whose parts are wanted: the latest, or what serves once that was given up."""
+        wish = find_wish(self.latest, self.active)
+        return next(row for row in self.deployment_rows if row.id == wish.id)
+
+    @property
+    def wish(self) -> Deployment:
+        return repository.to_deployment(self.wish_row)
 
     @property
     def service(self) -> Service:
@@ -80,9 +101,10 @@ def converge(uow: UnitOfWork, tenant_id: TenantId, service_id: ServiceId, *, is_
     if is_running(view.service):
         if is_reassessing:
             reassess(uow, view.row, view.deployment_rows, view.part_rows)
-        refused_at = repository.find_last_refusal(uow, tenant_id, view.row.latest_deployment_id)
-        if needs_place(view.service, view.latest, view.parts, refused_at, uow.now):
-            place(uow, view.row, view.latest_row, view.parts)
+        _give_up(uow, view)
+        refused_at = repository.find_last_refusal(uow, tenant_id, view.wish_row.id)
+        if needs_place(view.service, view.wish, view.parts, refused_at, uow.now):
+            place(uow, view.row, view.wish_row, view.parts)
             view = _reload(uow, view)
         _time_refusals(uow, view)
         _switch_route(uow, view)
@@ -112,13 +134,31 @@ def _reload(uow: UnitOfWork, view: _View) -> _View:
 
 
 def _wanted(view: _View) -> RegionalDeployment | None:
-    return find_wanted(view.parts, view.latest) if is_running(view.service) else None
+    return find_wanted(view.parts, view.wish) if is_running(view.service) else None
+
+
+def _give_up(uow: UnitOfWork, view: _View) -> None:
+    """End a version that never was ready within its time, while another one serves; that one is wanted again."""
+    wanted = _wanted(view)
+    if wanted is None or not has_failed(wanted, view.parts, uow.now):
+        return
+    row, deployment = view.part_row(wanted), view.wish_row
+    reason = (
+        " ".join(wanted.messages) or f"It was not ready in {wanted.placement.datacenter} within its time."
+    )
+    row.status = RUN_TRANSITIONS.next(RunStatus(row.status), RunTrigger.REFUSE)
+    row.messages = [reason]
+    deployment.status = RUN_TRANSITIONS.next(RunStatus(deployment.status), RunTrigger.REFUSE)
+    deployment.messages, deployment.updated_at = [reason], uow.now
+    _mark_changed(uow, row)
+    message = f"Deployment {deployment.number} was given up: {reason}"
+    narrate(uow, view.row, "DEPLOYMENT_FAILED", message, reason="NeverReady", deployment_id=deployment.id)
 
 
 def _time_refusals(uow: UnitOfWork, view: _View) -> None:
     """Set until when a place that is no longer admissible may serve."""
     has_target = _wanted(view) is not None
-    grace = view.latest.plan.on_violation_grace_seconds
+    grace = view.wish.plan.on_violation_grace_seconds
     for row in view.part_rows:
         refused_at = decide_refused_at(repository.to_part(row), has_target=has_target, grace_seconds=grace)
         if refused_at != row.refused_at:
@@ -127,7 +167,9 @@ def _time_refusals(uow: UnitOfWork, view: _View) -> None:
 
 
 def _switch_route(uow: UnitOfWork, view: _View) -> None:
-    switch = decide_route(_wanted(view), view.parts, uow.now)
+    wanted = _wanted(view)
+    is_proven = view.wish.succeeded_at is not None
+    switch = decide_route(wanted, view.parts, uow.now, is_proven=is_proven)
     if switch is None:
         return
     if switch.source is not None:
@@ -157,20 +199,19 @@ def _fit_scale(uow: UnitOfWork, view: _View) -> None:
     if wanted is None:
         return
     row = view.part_row(wanted)
-    plan = view.latest.plan
+    plan = view.wish.plan
     replicas_min = plan.replicas_min if view.row.scale_min is None else view.row.scale_min
     replicas_max = plan.replicas_max if view.row.scale_max is None else view.row.scale_max
     if (row.replicas_min, row.replicas_max) == (replicas_min, replicas_max):
         return
     held = max(1, replicas_min)
     if held != row.replicas_reserved and not _reserve_again(uow, row, held):
-        message = f"{row.pool_name} has no room to hold {held} replicas; it is tried again when it has."
+        message = f"{row.datacenter} has no room to hold {held} replicas; it is tried again when it has."
+        view.waits.append(message)
         if message not in view.row.messages:
             narrate(uow, view.row, "SCALE_WAITING", message, reason="NoCapacity", part_id=row.id)
-            view.row.messages = [message]
         return
     row.replicas_min, row.replicas_max, row.replicas_reserved = replicas_min, replicas_max, held
-    view.row.messages = []
     _mark_changed(uow, row)
 
 
@@ -199,6 +240,9 @@ def _reserve_again(uow: UnitOfWork, row: RegionalDeploymentRow, replicas: int) -
 
 def _stop(uow: UnitOfWork, view: _View, stop: Stop) -> None:
     row = view.part_row(stop.part)
+    if not is_stuck(stop.part, uow.now):
+        # Only a pool that could not run the service is not chosen again for it.
+        row.blocked_since = None
     row.status = RUN_TRANSITIONS.next(RunStatus(row.status), stop.trigger)
     row.messages = [stop.message]
     _mark_changed(uow, row)
@@ -236,13 +280,14 @@ def _mirror(uow: UnitOfWork, view: _View) -> None:
     """Let each deployment stand where its parts do, by the steps that the table allows."""
     for row in view.deployment_rows:
         before = RunStatus(row.status)
-        is_wanted = row.id == view.row.latest_deployment_id and is_running(view.service)
+        is_wanted = row.id == view.wish_row.id and is_running(view.service)
         after = mirror_status(repository.to_deployment(row), view.parts, is_wanted=is_wanted)
         for trigger in find_path(RUN_TRANSITIONS, before, after):
             row.status = RUN_TRANSITIONS.next(RunStatus(row.status), trigger)
             if trigger is RunTrigger.PLACE:
                 row.allocated_at = row.allocated_at or uow.now
                 view.row.last_provisioned_deployment_id = row.id
+        _explain(uow, view, row)
         if before is after:
             continue
         row.updated_at = uow.now
@@ -261,10 +306,32 @@ def _mirror(uow: UnitOfWork, view: _View) -> None:
         )
 
 
+def _explain(uow: UnitOfWork, view: _View, row: DeploymentRow) -> None:
+    """Say why a deployment does not serve as it should, and tell of it when it begins to matter."""
+    deployment = repository.to_deployment(row)
+    messages = list(describe_deployment(deployment, view.parts, uow.now))
+    if messages == list(row.messages):
+        return
+    row.messages, row.updated_at = messages, uow.now
+    telling = find_telling(deployment, view.parts)
+    if telling is not None and is_stuck(telling, uow.now):
+        narrate(
+            uow,
+            view.row,
+            "PART_BLOCKED",
+            " ".join(messages),
+            reason="Blocked",
+            deployment_id=row.id,
+            part_id=telling.id,
+        )
+
+
 def _settle_service(uow: UnitOfWork, view: _View) -> None:
-    if view.latest_row.messages and view.row.messages != view.latest_row.messages:
-        # Why the latest deployment waits or failed is what a person looks for at the service first.
-        view.row.messages = list(view.latest_row.messages)
+    messages = list(
+        describe_service(view.latest, view.active, is_running=is_running(view.service), waits=view.waits)
+    )
+    if messages != list(view.row.messages):
+        view.row.messages, view.row.updated_at = messages, uow.now
     before = ServiceStatus(view.row.status)
     after = decide_service_status(view.service, view.latest, view.parts, uow.now)
     for trigger in find_path(SERVICE_TRANSITIONS, before, after):

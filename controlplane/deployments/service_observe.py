@@ -24,6 +24,7 @@ from controlplane.deployments.domain import (
     RUN_TRANSITIONS,
     InstanceStatus,
     RunStatus,
+    RunTrigger,
 )
 from controlplane.deployments.events import RegionalDeploymentChanged, ServiceChanged
 from controlplane.deployments.models import ColdStartRow, InstanceRow, RegionalDeploymentRow
@@ -147,17 +148,25 @@ def _read_id(resource: Mapping[str, Any]) -> RegionalDeploymentId | None:
 
 
 def _observe_status(uow: UnitOfWork, row: RegionalDeploymentRow, observed: ObservedDeployment) -> None:
-    before = RunStatus(row.status)
-    after = before if observed.trigger is None else OBSERVED[observed.trigger]
+    before, trigger = RunStatus(row.status), observed.trigger
+    if trigger is RunTrigger.SLEEP and row.ready_at is None and not observed.has_been_ready:
+        # Asleep before it was ready once: nothing has shown that it can serve.
+        trigger = RunTrigger.START
+    after = before if trigger is None else OBSERVED[trigger]
     messages = [observed.message] if observed.message else []
-    if observed.trigger is not None:
-        row.status = RUN_TRANSITIONS.next(before, observed.trigger)
+    if trigger is not None:
+        row.status = RUN_TRANSITIONS.next(before, trigger)
+    if after in READY:
+        row.blocked_since = None
+    elif row.blocked_since is None:
+        row.blocked_since = uow.now
+    is_said_anew = messages != list(row.messages)
     if (after, messages, observed.replicas_ready) == (before, list(row.messages), row.replicas_ready):
         return
     row.messages, row.replicas_ready, row.updated_at = messages, observed.replicas_ready, uow.now
     if after in READY:
         row.ready_at = row.ready_at or uow.now
-    if after is not before:
+    if after is not before or is_said_anew:
         uow.emit(ServiceChanged(row.tenant_id, row.service_id))
 
 

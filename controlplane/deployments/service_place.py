@@ -16,14 +16,16 @@ from controlplane.capacity import service as capacity
 from controlplane.capacity.domain import PoolOffer
 from controlplane.catalogue import service as catalogue
 from controlplane.catalogue.domain import InstanceType
+from controlplane.deployments import repository_fleet
+from controlplane.deployments.convergence_rules import is_stuck, list_left_pools
 from controlplane.deployments.definition_rules import load_plan
 from controlplane.deployments.domain import LIVE, Definition, RegionalDeployment, RouteState, RunStatus
 from controlplane.deployments.events import RegionalDeploymentPlaced, RoutingChanged
 from controlplane.deployments.models import DeploymentRow, ExplanationRow, RegionalDeploymentRow, ServiceRow
-from controlplane.deployments.offer_rules import to_candidate
+from controlplane.deployments.offer_rules import Hold, to_candidate
 from controlplane.deployments.service_narrate import narrate
 from controlplane.kernel.errors import NotFound
-from controlplane.kernel.ids import DecisionId, LegalEntityId, RegionalDeploymentId
+from controlplane.kernel.ids import DecisionId, LegalEntityId, NodePoolId, RegionalDeploymentId
 from controlplane.placement.decide_rules import decide
 from controlplane.placement.domain import Decision, Demand, Snapshot
 from controlplane.placement.schemas import from_explanation
@@ -45,15 +47,30 @@ REASON_LENGTH_MAX = 1_000
 def place(
     uow: UnitOfWork, service: ServiceRow, deployment: DeploymentRow, parts: Sequence[RegionalDeployment]
 ) -> bool:
-    """Place a deployment if anything fits, and keep the explanation either way; return whether it was placed."""
+    """Place a deployment if anything fits, and keep the explanation either way; return whether it was placed.
+
+    A part that is on its place and stuck there stays while no other place has room; pools that could not run the
+    service a moment ago are taken only when there is none besides and nothing is running.
+    """
     plan = load_plan(deployment.plan)
+    left = list_left_pools(parts, uow.now)
+    is_moving = any(p.is_live and p.deployment_id == deployment.id and p.verdict.is_admissible for p in parts)
     requirement = load_requirement(plan.sovereignty)
     replicas = max(1, plan.replicas_min if service.scale_min is None else service.scale_min)
     for _ in range(PLACE_ROUNDS_MAX):
-        offers = capacity.list_offers(uow)
+        every = capacity.list_offers(uow)
+        offers = [offer for offer in every if offer.pool_id not in left] or ([] if is_moving else every)
         sites = list({offer.site.code: offer.site for offer in offers}.values())
         verdicts = sovereignty.evaluate(uow, sites, requirement, uow.now)
-        size, decision = _decide(uow, deployment, plan, requirement, replicas, offers, verdicts)
+        holds = repository_fleet.list_holds(uow)
+        size, decision = _decide(uow, deployment, plan, requirement, replicas, offers, verdicts, holds)
+        if decision.chosen is None and left and not is_moving:
+            offers, left = every, frozenset()
+            sites = list({offer.site.code: offer.site for offer in offers}.values())
+            verdicts = sovereignty.evaluate(uow, sites, requirement, uow.now)
+            size, decision = _decide(uow, deployment, plan, requirement, replicas, offers, verdicts, holds)
+        if decision.chosen is None and is_moving:
+            return False
         if decision.chosen is None:
             sovereignty.keep_verdicts(uow, sites, requirement, verdicts)
             _keep_explanation(uow, service, deployment, decision)
@@ -72,7 +89,7 @@ def place(
         if is_held:
             sovereignty.keep_verdicts(uow, sites, requirement, verdicts)
             _keep_explanation(uow, service, deployment, decision)
-            deployment.messages, service.messages = [], []
+            deployment.messages = []
             verdict = verdicts[offer.datacenter_code]
             _add_part(uow, service, deployment, plan, part_id, offer, size, verdict, replicas, parts)
             return True
@@ -109,6 +126,7 @@ def _decide(
     replicas: int,
     offers: Sequence[PoolOffer],
     verdicts: Mapping[str, Verdict],
+    holds: Mapping[NodePoolId, Sequence[Hold]],
 ) -> tuple[InstanceType, Decision]:
     """Try the sizes in the tenant's order: the first that fits somewhere, else the findings of the first."""
     model = catalogue.get_model(uow, plan.model)
@@ -130,7 +148,9 @@ def _decide(
         )
         # Weights that nothing can check are served nowhere: only simulated capacity, which loads none, takes them.
         usable = [offer for offer in offers if model.is_verifiable or offer.is_simulated]
-        candidates = tuple(to_candidate(offer, size.price_per_hour_micro) for offer in usable)
+        candidates = tuple(
+            to_candidate(offer, holds.get(offer.pool_id, ()), size.price_per_hour_micro) for offer in usable
+        )
         tried.append((size, decide(demand, Snapshot(uow.now, candidates))))
         if tried[-1][1].chosen is not None:
             return tried[-1]
@@ -149,7 +169,9 @@ def _add_part(
     replicas: int,
     parts: Sequence[RegionalDeployment],
 ) -> None:
-    replaced = next((part for part in parts if part.route_state is RouteState.ACTIVE and part.is_live), None)
+    live = [part for part in parts if part.is_live]
+    stuck = (part for part in live if part.deployment_id == deployment.id and is_stuck(part, uow.now))
+    replaced = next((part for part in live if part.route_state is RouteState.ACTIVE), next(stuck, None))
     row = RegionalDeploymentRow(
         tenant_id=service.tenant_id,
         id=part_id,
@@ -178,6 +200,7 @@ def _add_part(
         replicas_min=plan.replicas_min if service.scale_min is None else service.scale_min,
         replicas_max=plan.replicas_max if service.scale_max is None else service.scale_max,
         replicas_reserved=replicas,
+        blocked_since=uow.now,
         generation=1,
         replaces_id=None if replaced is None else replaced.id,
         created_at=uow.now,
@@ -202,8 +225,16 @@ def _verdict_columns(verdict: Verdict) -> dict[str, Any]:
 def _narrate_placed(
     uow: UnitOfWork, service: ServiceRow, row: RegionalDeploymentRow, replaced: RegionalDeployment | None
 ) -> None:
-    where = f"{row.datacenter} ({row.country}), node pool {row.pool_name}"
-    if replaced is not None and not replaced.verdict.is_admissible:
+    where = f"{row.datacenter} ({row.country})"
+    if (
+        replaced is not None
+        and replaced.deployment_id == row.deployment_id
+        and replaced.verdict.is_admissible
+    ):
+        why = " ".join(replaced.messages) or "it could not serve there"
+        message = f"Moving from {replaced.placement.datacenter} to {where}: {why}"
+        kind, reason = "MOVE_STARTED", "Blocked"
+    elif replaced is not None and not replaced.verdict.is_admissible:
         message = f"Moving from {replaced.placement.datacenter} to {where}: {replaced.verdict.reason}"
         kind, reason = "MOVE_STARTED", "VerdictLost"
     else:

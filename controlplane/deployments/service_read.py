@@ -172,11 +172,22 @@ def list_service_events(
 
 
 def get_explanation(uow: UnitOfWork, service_id: ServiceId, bound: ProjectId | None) -> ExplanationRow:
-    """The latest findings of placement; NotFound until a place was looked for."""
-    get_service(uow, service_id, bound)
+    """The newest findings of placement for what serves, or for what is to serve first; NotFound until there are any."""
+    service = get_service(uow, service_id, bound)
+    return _find_explanation(uow, service.active_deployment_id or service.latest_deployment_id)
+
+
+def get_deployment_explanation(
+    uow: UnitOfWork, deployment_id: DeploymentId, bound: ProjectId | None
+) -> ExplanationRow:
+    """The newest findings of placement for one deployment; NotFound until there are any."""
+    return _find_explanation(uow, get_deployment(uow, deployment_id, bound).id)
+
+
+def _find_explanation(uow: UnitOfWork, deployment_id: DeploymentId) -> ExplanationRow:
     row = uow.session.scalars(
         select(ExplanationRow)
-        .where(ExplanationRow.tenant_id == uow.tenant, ExplanationRow.service_id == service_id)
+        .where(ExplanationRow.tenant_id == uow.tenant, ExplanationRow.deployment_id == deployment_id)
         .order_by(ExplanationRow.id.desc())
         .limit(1)
     ).one_or_none()
@@ -236,6 +247,8 @@ def _to_event(row: ServiceEventRow) -> ServiceEvent:
         reason=row.reason,
         message=row.message,
         occurred_at=row.occurred_at,
+        count=row.count,
+        last_at=row.last_at,
     )
 
 

@@ -60,7 +60,7 @@ def create_service(
     checked = check_definition(uow, definition)
     spend(uow, Write.DEPLOY, None)
     tenancy.check_quota(uow, QuotaName.SERVICES, lambda: repository.count_live_services(uow, uow.tenant))
-    _check_gpus(uow, checked, checked.replicas_max)
+    check_gpus(uow, checked, checked.replicas_max)
     service_id, deployment_id = ServiceId.new(), DeploymentId.new()
     row = repository.add_unless_taken(
         uow,
@@ -87,7 +87,7 @@ def create_service(
         )
     story = f"The service '{row.name}' was created for the model {checked.model}."
     _add_deployment(uow, row, deployment_id, 1, None, checked, document, before=("SERVICE_CREATED", story))
-    _record(uow, row, actor, "service.created", {"name": row.name, "model": checked.model})
+    record(uow, row, actor, "service.created", {"name": row.name, "model": checked.model})
     return repository.to_service(row)
 
 
@@ -116,10 +116,10 @@ def change_definition(
         )
     checked = check_definition(uow, definition)
     spend(uow, Write.DEPLOY, row.id)
-    _check_gpus(uow, checked, checked.replicas_max, besides=row.id)
+    check_gpus(uow, checked, checked.replicas_max, besides=row.id)
     row.scale_min = row.scale_max = None
-    _succeed(uow, row, latest, checked, document)
-    _record(uow, row, actor, "service.changed", {"deployment": str(row.latest_deployment_id)})
+    succeed(uow, row, latest, checked, document)
+    record(uow, row, actor, "service.changed", {"deployment": str(row.latest_deployment_id)})
     return repository.to_service(row)
 
 
@@ -129,8 +129,8 @@ def redeploy(uow: UnitOfWork, service_id: ServiceId, *, actor: str, bound: Proje
     latest = repository.find_deployment_row(uow, uow.tenant, row.latest_deployment_id)
     assert latest is not None
     spend(uow, Write.DEPLOY, row.id)
-    _succeed(uow, row, latest, check_definition(uow, load_plan(latest.plan)), latest.definition)
-    _record(uow, row, actor, "service.redeployed", {"deployment": str(row.latest_deployment_id)})
+    succeed(uow, row, latest, check_definition(uow, load_plan(latest.plan)), latest.definition)
+    record(uow, row, actor, "service.redeployed", {"deployment": str(row.latest_deployment_id)})
     return repository.to_service(row)
 
 
@@ -158,9 +158,9 @@ def resume(uow: UnitOfWork, service_id: ServiceId, *, actor: str, bound: Project
     latest = repository.find_deployment_row(uow, uow.tenant, row.latest_deployment_id)
     assert latest is not None
     plan = load_plan(latest.plan)
-    _check_gpus(uow, plan, row.scale_max or plan.replicas_max, besides=row.id)
+    check_gpus(uow, plan, row.scale_max or plan.replicas_max, besides=row.id)
     if latest.status == RunStatus.CANCELED:
-        _succeed(uow, row, latest, plan, latest.definition)
+        succeed(uow, row, latest, plan, latest.definition)
     elif RunStatus(latest.status) in ENDED:
         latest.status = RUN_TRANSITIONS.next(RunStatus(latest.status), RunTrigger.RETRY)
         latest.terminated_at, latest.updated_at, latest.messages = None, uow.now, []
@@ -184,7 +184,7 @@ def scale(
     latest = repository.find_deployment_row(uow, uow.tenant, row.latest_deployment_id)
     assert latest is not None
     spend(uow, Write.OPERATE, row.id)
-    _check_gpus(uow, load_plan(latest.plan), replicas_max, besides=row.id)
+    check_gpus(uow, load_plan(latest.plan), replicas_max, besides=row.id)
     row.scale_min, row.scale_max = replicas_min, replicas_max
     _touch(uow, row, actor, "service.scaled", {"min": replicas_min, "max": replicas_max})
     narrate(uow, row, "SERVICE_SCALED", f"The service now runs {replicas_min} to {replicas_max} replicas.")
@@ -252,16 +252,23 @@ def lock_running(uow: UnitOfWork, service_id: ServiceId, bound: ProjectId | None
     return row
 
 
-def _succeed(
-    uow: UnitOfWork, row: ServiceRow, latest: DeploymentRow, definition: Definition, document: Document
+def succeed(
+    uow: UnitOfWork,
+    row: ServiceRow,
+    latest: DeploymentRow,
+    definition: Definition,
+    document: Document,
+    secret_versions: Mapping[str, int] | None = None,
 ) -> None:
-    """Add the deployment that follows the latest one."""
+    """Add the deployment that follows the latest one; `secret_versions` None pins the present ones."""
     deployment_id = DeploymentId.new()
     newest = repository.find_newest_number(uow, uow.tenant, row.id)
     latest.child_id, latest.updated_at = deployment_id, uow.now
     row.latest_deployment_id = deployment_id
     row.version, row.updated_at = row.version + 1, uow.now
-    _add_deployment(uow, row, deployment_id, newest + 1, latest.id, definition, document)
+    _add_deployment(
+        uow, row, deployment_id, newest + 1, latest.id, definition, document, secret_versions=secret_versions
+    )
 
 
 def _add_deployment(
@@ -273,6 +280,7 @@ def _add_deployment(
     definition: Definition,
     document: Document,
     before: tuple[str, str] | None = None,
+    secret_versions: Mapping[str, int] | None = None,
 ) -> None:
     """Store a deployment. `before` is told of the service first: what is told together is one statement."""
     uow.session.add(
@@ -288,7 +296,10 @@ def _add_deployment(
             messages=[],
             definition=dict(document),
             plan=dump_plan(definition),
-            secret_versions=pin_versions(uow, row.project_id, definition.env),
+            secret_versions={
+                **pin_versions(uow, row.project_id, definition.env),
+                **(secret_versions or {}),
+            },
             created_at=uow.now,
             updated_at=uow.now,
         )
@@ -311,19 +322,19 @@ def _touch(
 ) -> None:
     """Count the change, record it, and wake whoever converges and routes."""
     row.version, row.updated_at = row.version + 1, uow.now
-    _record(uow, row, actor, action, detail or {})
+    record(uow, row, actor, action, detail or {})
     uow.emit(ServiceChanged(row.tenant_id, row.id))
     uow.emit(RoutingChanged(row.tenant_id, row.id))
 
 
-def _record(
+def record(
     uow: UnitOfWork, row: ServiceRow, actor: str, action: str, detail: Mapping[str, JsonValue]
 ) -> None:
     uow.session.flush()
     audit.record(uow, tenant_id=uow.tenant, actor=actor, action=action, target=str(row.id), detail=detail)
 
 
-def _check_gpus(
+def check_gpus(
     uow: UnitOfWork, definition: Definition, replicas_max: int, *, besides: ServiceId | None = None
 ) -> None:
     """Hold the tenant to its limit of GPUs, counted at every service's largest size."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import structlog
@@ -18,6 +18,7 @@ from controlplane.deployments.service_apply import (
 )
 from controlplane.deployments.service_converge import converge
 from controlplane.deployments.service_route import read_snapshot
+from controlplane.deployments.sweep import Sweep
 from controlplane.deployments.write_budget_rules import DEPLOYMENTS_KEPT
 from controlplane.kernel.errors import RempartError, Unavailable
 from controlplane.kernel.ids import Id, RegionalDeploymentId, ServiceId, TenantId
@@ -43,9 +44,15 @@ PRUNE = Tick("deployments.prune", 600)
 TICKS = (ROUTE, ADVANCE, APPLY, SWEEP, FORGET, PRUNE)
 
 SERVICES_PAGE = 200
-# A worker's limit is 60 s: what a sweep does not reach, the next one does.
+# A worker's limit is 60 s: what a sweep does not reach, the next one does (`Sweep`).
 SERVICES_MAX = 2_000
 PARTS_MAX = 200
+_SERVICES: dict[bool, Sweep[ServiceId, tuple[TenantId, ServiceId]]] = {
+    only_due: Sweep(lambda item: item[1], page=SERVICES_PAGE, most=SERVICES_MAX) for only_due in (False, True)
+}
+_PARTS: Sweep[RegionalDeploymentId, tuple[TenantId, RegionalDeploymentId]] = Sweep(
+    lambda item: item[1], page=PARTS_MAX, most=PARTS_MAX
+)
 DEPLOYMENTS_FORGOTTEN_MAX = 2_000
 # A wish that changes while a cell is told is told again at once, but not for ever.
 TELL_ROUNDS_MAX = 3
@@ -118,17 +125,14 @@ def _converge_one(context: Context, event: Event) -> None:
 
 def _converge_all(context: Context, *, only_due: bool) -> None:
     """Converge each service in a transaction of its own: one that fails keeps no other waiting."""
-    after: ServiceId | None = None
-    for _ in range(SERVICES_MAX // SERVICES_PAGE):
+
+    def read(after: ServiceId | None, limit: int) -> Sequence[tuple[TenantId, ServiceId]]:
         with context.database.system(is_read_only=True) as uow:
-            found = repository_fleet.list_services_to_converge(
-                uow, after=after, limit=SERVICES_PAGE, only_due=only_due
+            return repository_fleet.list_services_to_converge(
+                uow, after=after, limit=limit, only_due=only_due
             )
-        for tenant_id, service_id in found:
-            _guarded(_reassess_one, context, tenant_id, service_id)
-        if len(found) < SERVICES_PAGE:
-            return
-        after = found[-1][1]
+
+    _SERVICES[only_due].run(read, lambda item: _guarded(_reassess_one, context, *item))
 
 
 def _reassess_one(context: Context, tenant_id: TenantId, service_id: ServiceId) -> None:
@@ -178,10 +182,13 @@ def _take_down(
 
 
 def _tell_all(context: Context) -> None:
-    with context.database.system(is_read_only=True) as uow:
-        parts = repository_fleet.list_unapplied_parts(uow, limit=PARTS_MAX)
-    for tenant_id, part_id in parts:
-        _guarded(tell_cell, context, tenant_id, part_id)
+    def read(
+        after: RegionalDeploymentId | None, limit: int
+    ) -> Sequence[tuple[TenantId, RegionalDeploymentId]]:
+        with context.database.system(is_read_only=True) as uow:
+            return repository_fleet.list_unapplied_parts(uow, after=after, limit=limit)
+
+    _PARTS.run(read, lambda item: _guarded(tell_cell, context, *item))
 
 
 def publish_routes(context: Context) -> None:

@@ -121,6 +121,10 @@ class Services(Deletable):
         """Deploy the same definition again; return the new deployment."""
         return self._post(at(self.path, identifier, "redeploy"), None, None, "deployment")
 
+    def roll_back(self, identifier: str, deployment_id: str | None = None) -> Json:
+        """Go back to a deployment that was ready once, or to the one before; return the service."""
+        return self._post(at(self.path, identifier, "rollback"), {"deployment_id": deployment_id}, None)
+
     def scale(self, identifier: str, minimum: int, maximum: int) -> Json:
         """Move between other bounds without a new deployment."""
         return self._post(at(self.path, identifier, "scale"), {"min": minimum, "max": maximum}, None)

@@ -20,6 +20,8 @@ QUESTION = "Name the capital of France in one short sentence."
 def tell(teller: Teller, stage: Stage, tenant: Tenant) -> None:
     assert tenant.service is not None
     service_id = tenant.service["id"]
+    # A new version is started once, to show that it can serve, before it may sleep.
+    _sleep_again(teller, tenant, service_id)
     request_id = _call_streaming(teller, stage, tenant)
     _show_cold_start(teller, tenant, service_id)
     line = wait_until(teller, "the usage on disk", lambda: find_usage(stage, request_id), 20)

@@ -32,11 +32,12 @@ from operators.inference.scaling_rules import (
     ScalingState,
     decide_replicas,
 )
-from operators.inference.status_rules import Situation, build_status, decide_conditions
+from operators.inference.status_rules import Situation, build_status, decide_conditions, find_proof
 from operators.inference.views import (
     ANNOTATION_DRAINING_SINCE,
     PodView,
     format_time,
+    is_lost,
     observe_pod,
     parse_time,
 )
@@ -87,6 +88,7 @@ class _Memory:
     milestones: dict[str, Milestones]
     refusal: str = ""
     refusals: int = 0
+    proven_at: datetime | None = None
 
 
 class _NameTaken(Exception):
@@ -97,10 +99,11 @@ class InferenceReconciler:
     """The shell around the rules. Stores are read only; one pass per key at a time."""
 
     def __init__(
-        self, deployments: Store, pods: Store, board: DemandBoard, publisher: EndpointPublisher
+        self, deployments: Store, pods: Store, nodes: Store, board: DemandBoard, publisher: EndpointPublisher
     ) -> None:
         self._deployments = deployments
         self._pods = pods
+        self._nodes = nodes
         self._board = board
         self._publisher = publisher
         self._wanted: dict[ObjectKey, _Wanted] = {}
@@ -128,8 +131,9 @@ class InferenceReconciler:
         memory = self._remember(key, wanted)
         pods = self._observe_pods(key, wanted)
         self._observe_milestones(memory, raw, pods, now)
+        memory.proven_at = memory.proven_at or find_proof(raw, pods, wanted.template_hash, now)
         decision = self._decide(raw, wanted, memory, pods, now)
-        plan = self._plan(wanted, decision, pods, now)
+        plan = self._plan(wanted, memory, decision, pods, now)
         await self._create(wanted, memory, plan, world)
         await self._publish(wanted, plan)
         await self._mark(plan, world, key.namespace)
@@ -212,12 +216,15 @@ class InferenceReconciler:
     def _decide(
         self, raw: Obj, wanted: _Wanted, memory: _Memory, pods: Sequence[PodView], now: datetime
     ) -> ScalingDecision:
+        is_started_once = wanted.resource.spec.scaling.initial_replicas > 0
         state = ScalingState(
             replicas_current=len({pod.replica_index for pod in pods if pod.is_current}),
             replicas_loading=sum(is_loading(pod, memory.milestones[pod.uid], now) for pod in pods),
             demand=self._board.find(wanted.regional_deployment_id),
             is_demand_observable=self._board.is_observable,
             memory=memory.scaling,
+            is_unproven=is_started_once and memory.proven_at is None,
+            proven_at=memory.proven_at if is_started_once else None,
         )
         limits = wanted.limits
         if is_deleting(raw):
@@ -227,7 +234,12 @@ class InferenceReconciler:
         return decision
 
     def _plan(
-        self, wanted: _Wanted, decision: ScalingDecision, pods: Sequence[PodView], now: datetime
+        self,
+        wanted: _Wanted,
+        memory: _Memory,
+        decision: ScalingDecision,
+        pods: Sequence[PodView],
+        now: datetime,
     ) -> ReplicaPlan:
         return decide_pods(
             decision.replicas_desired,
@@ -236,6 +248,7 @@ class InferenceReconciler:
             now,
             drain_seconds=wanted.resource.spec.drain_seconds,
             is_quiet=self._board.is_quiet(wanted.regional_deployment_id, now),
+            was_ready=frozenset(uid for uid, steps in memory.milestones.items() if steps.ready is not None),
         )
 
     async def _create(self, wanted: _Wanted, memory: _Memory, plan: ReplicaPlan, world: World) -> None:
@@ -334,6 +347,8 @@ class InferenceReconciler:
             decision=decision,
             is_settled=plan.is_settled,
             refusal=memory.refusal,
+            proven_at=memory.proven_at,
+            lost_nodes=self._lost_nodes(pods),
         )
         old = raw.get("status") or {}
         status = build_status(situation, old.get("lastColdStart"))
@@ -346,6 +361,11 @@ class InferenceReconciler:
         written = await world.client.patch_status(INFERENCE_DEPLOYMENTS, raw, status, manager=FIELD_MANAGER)
         if written is not None:
             self._deployments.observe_write(written)
+
+    def _lost_nodes(self, pods: Sequence[PodView]) -> frozenset[str]:
+        """Machines of these pods that are gone or that nobody hears of."""
+        names = {pod.node for pod in pods if pod.node}
+        return frozenset(name for name in names if is_lost(self._nodes.get(ObjectKey("", name))))
 
     def _next(
         self,

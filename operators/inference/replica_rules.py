@@ -21,6 +21,12 @@ UNPUBLISH_GRACE_SECONDS = 1
 REPLACE_SECONDS_MIN = 1
 REPLACE_SECONDS_MAX = 300
 
+# A replica that was ready and has not answered for so long is replaced: stopped, deadlocked, half-open, or on a machine
+# that nobody hears of. Its liveness probe, where its node still looks after it, is tried first.
+UNREADY_SECONDS_MAX = 60
+# One that runs and never became ready is replaced after so long: a large model loads for minutes, not for hours.
+LOADING_SECONDS_MAX = 1_800
+
 # A replica that served this long before it failed starts its back-off again from the beginning.
 STABLE_SECONDS = 600
 
@@ -62,11 +68,13 @@ def decide_pods(
     *,
     drain_seconds: int,
     is_quiet: bool,
+    was_ready: frozenset[str] = frozenset(),
 ) -> ReplicaPlan:
     """Compare the wanted replicas with the pods that exist.
 
     Shapes: `pods` are all pods of one deployment, in any order. `is_quiet`: no request is known to be in
-            flight at any of them, so a drain need not last its whole time.
+            flight at any of them, so a drain need not last its whole time. `was_ready` are uids of pods that were
+            ready before.
     """
     slots = _kept_slots(replicas_desired, pods)
     moments: list[datetime] = []
@@ -100,6 +108,9 @@ def decide_pods(
     deleted, drained_at = _finish_drains(pods, {pod.name for pod in retaken}, now, drain_seconds, is_quiet)
     deleted += _obsolete_failures(pods, slots, kept)
     moments.extend(drained_at)
+    hung, hung_at = _find_hung(kept, was_ready, now)
+    deleted += hung
+    moments.extend(hung_at)
     serving = tuple(pod for pod in (*kept, *retaken) if pod.is_ready and pod.address and pod.port)
     return ReplicaPlan(
         created=tuple(created),
@@ -109,6 +120,33 @@ def decide_pods(
         serving=tuple(sorted(serving, key=lambda pod: (pod.replica_index, pod.name))),
         reconsider_at=min(moments, default=None),
     )
+
+
+def hung_due_at(pod: PodView, *, was_ready: bool) -> datetime | None:
+    """When a pod that does not answer is given up; None while it answers, or while its node has not begun with it."""
+    if not pod.is_current or pod.is_ready:
+        return None
+    is_restarted = (
+        pod.started_at is not None and pod.unready_since is not None and pod.started_at > pod.unready_since
+    )
+    if was_ready and not is_restarted:
+        return (pod.unready_since or pod.created_at) + timedelta(seconds=UNREADY_SECONDS_MAX)
+    return None if pod.started_at is None else pod.started_at + timedelta(seconds=LOADING_SECONDS_MAX)
+
+
+def _find_hung(
+    kept: Iterable[PodView], was_ready: frozenset[str], now: datetime
+) -> tuple[tuple[PodView, ...], list[datetime]]:
+    """Pods that are there and do not answer, to be deleted now, and when others are due. Slots are filled anew."""
+    hung: list[PodView] = []
+    due: list[datetime] = []
+    for pod in kept:
+        due_at = hung_due_at(pod, was_ready=pod.uid in was_ready)
+        if due_at is not None and now >= due_at:
+            hung.append(pod)
+        elif due_at is not None:
+            due.append(due_at)
+    return tuple(hung), due
 
 
 def replacement_delay(failures: int) -> timedelta:

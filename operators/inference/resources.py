@@ -44,6 +44,10 @@ RUN_AS_ID = 65532
 READINESS_PERIOD_SECONDS = 1
 READINESS_FAILURES_MAX = 3
 
+# An engine under full load answers between two batches: three silences of ten seconds are none of those.
+LIVENESS_PERIOD_SECONDS = 10
+LIVENESS_FAILURES_MAX = 3
+
 # As many sequences as the local engine decodes together; larger engines are told by their arguments.
 PARALLEL_MAX = 16
 
@@ -177,6 +181,14 @@ def _container(spec: InferenceDeploymentSpec) -> JsonObject:
             "periodSeconds": READINESS_PERIOD_SECONDS,
             "timeoutSeconds": READINESS_PERIOD_SECONDS,
             "failureThreshold": READINESS_FAILURES_MAX,
+        },
+        # Only what does the work answers here, not the web server before it: a deadlock ends in a restart.
+        "livenessProbe": {
+            "httpGet": {"path": spec.engine.liveness_path, "port": spec.engine.port_name},
+            "initialDelaySeconds": spec.engine.start_seconds,
+            "periodSeconds": LIVENESS_PERIOD_SECONDS,
+            "timeoutSeconds": LIVENESS_PERIOD_SECONDS,
+            "failureThreshold": LIVENESS_FAILURES_MAX,
         },
         "securityContext": {
             "allowPrivilegeEscalation": False,

@@ -15,6 +15,10 @@ from enum import StrEnum
 # record no longer describes the present.
 DEMAND_STALE_SECONDS = 15
 
+# A version that was never ready is started once, whatever its demand; then it may sleep after so long, which is what
+# traffic needs to be moved to it.
+PROOF_IDLE_SECONDS = 10
+
 # A missing record is weaker evidence than a record of zero: Redis may have been flushed a moment ago. Two
 # re-assertions must have been missed before silence counts as "no demand".
 SILENCE_SECONDS_MIN = 10
@@ -26,6 +30,7 @@ class ScalingReason(StrEnum):
     PAUSED = "Paused"
     MIN_REPLICAS = "MinReplicas"
     DEMAND = "Demand"
+    FIRST_START = "FirstStart"
     LOADING = "Loading"
     IDLE_CLOCK = "IdleClockRunning"
     DEMAND_UNKNOWN = "DemandUnknown"
@@ -87,7 +92,8 @@ class ScalingState:
 
     `replicas_current`: replicas that serve or are on their way, without those being drained.
     `replicas_loading`: of these, placed on a node and not ready yet. `is_demand_observable`: Redis answered.
-    `memory` is None when nothing is remembered (restart).
+    `memory` is None when nothing is remembered (restart). `is_unproven`: no replica of this version was ready
+    yet; `proven_at` is when one was for the first time, None when that does not matter any more.
     """
 
     replicas_current: int
@@ -95,6 +101,8 @@ class ScalingState:
     demand: Demand | None
     is_demand_observable: bool
     memory: ScalingMemory | None = None
+    is_unproven: bool = False
+    proven_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,20 +125,25 @@ def decide_replicas(limits: ScalingLimits, state: ScalingState, now: datetime) -
         return ScalingDecision(0, ScalingReason.PAUSED, ScalingMemory(), None)
     demand = _fresh_demand(state.demand, now)
     wanted = decide_wanted(limits, demand)
-    needed = max(wanted, _held_by_doubt(limits, state))
+    proof = _held_by_proof(limits, state, now)
+    is_first_start = state.is_unproven and wanted <= limits.replicas_min
+    needed = max(wanted, _held_by_doubt(limits, state, is_first_start=is_first_start))
     needed_at = _advance_clocks(limits, state, needed, now)
     idle_for = _idle_time(limits, demand)
     desired = needed
     while desired < len(needed_at) and now - needed_at[desired] < idle_for:
         desired += 1
+    by_load, desired = desired, max(desired, proof)
     assert limits.replicas_min <= desired <= limits.replicas_max
-    moments = [needed_at[desired - 1] + idle_for] if desired > needed else []
+    moments = [needed_at[by_load - 1] + idle_for] if by_load > needed else []
+    if proof and state.proven_at is not None:
+        moments.append(state.proven_at + timedelta(seconds=PROOF_IDLE_SECONDS))
     if demand is not None and demand.is_active:
         moments.append(demand.reported_at + timedelta(seconds=DEMAND_STALE_SECONDS))
     return ScalingDecision(
         replicas_desired=desired,
-        reason=_reason(limits, state, wanted, desired),
-        memory=ScalingMemory(needed_at[:desired], needed),
+        reason=ScalingReason.FIRST_START if proof > by_load else _reason(limits, state, wanted, by_load),
+        memory=ScalingMemory(needed_at[:by_load], needed),
         reconsider_at=min(moments, default=None),
     )
 
@@ -150,8 +163,16 @@ def _fresh_demand(demand: Demand | None, now: datetime) -> Demand | None:
     return demand
 
 
-def _held_by_doubt(limits: ScalingLimits, state: ScalingState) -> int:
-    if state.replicas_loading > 0 or not state.is_demand_observable:
+def _held_by_proof(limits: ScalingLimits, state: ScalingState, now: datetime) -> int:
+    """One replica until a version has been ready once, and a little longer, so that traffic finds it awake."""
+    keeps = timedelta(seconds=PROOF_IDLE_SECONDS)
+    is_fresh = state.proven_at is not None and now < state.proven_at + keeps
+    return min(1, limits.replicas_max) if state.is_unproven or is_fresh else 0
+
+
+def _held_by_doubt(limits: ScalingLimits, state: ScalingState, *, is_first_start: bool) -> int:
+    """What runs is taken as needed while nobody can tell; a first start without demand is no need of anybody's."""
+    if (state.replicas_loading > 0 and not is_first_start) or not state.is_demand_observable:
         return min(limits.replicas_max, state.replicas_current)
     return 0
 

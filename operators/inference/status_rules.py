@@ -13,7 +13,7 @@ from typing import Any
 from operators.apis.v1alpha1 import InferencePhase
 from operators.inference.milestone_rules import Milestones, steps_of
 from operators.inference.scaling_rules import ScalingDecision
-from operators.inference.views import PodView, format_time
+from operators.inference.views import PodView, format_time, parse_time
 from operators.lib.conditions import ConditionValue
 
 JsonObject = dict[str, Any]
@@ -35,6 +35,7 @@ _SENTENCES = {
     "RunContainerError": "the engine's container cannot be run",
     "PodRefused": "the cluster refused the replica",
     "NotReady": "the engine stopped answering its health check",
+    "NodeLost": "the machine it ran on was lost; it is replaced",
 }
 
 
@@ -57,6 +58,8 @@ class Situation:
     decision: ScalingDecision
     is_settled: bool
     refusal: str
+    proven_at: datetime | None = None
+    lost_nodes: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +85,23 @@ def build_status(situation: Situation, last_cold_start: JsonObject | None) -> Js
         "selector": situation.selector,
         "instances": [_instance(pod, situation) for pod in _in_order(situation.pods)],
     }
+    if situation.proven_at is not None:
+        status["firstReadyAt"] = format_time(situation.proven_at)
     cold_start = _cold_start(situation) or last_cold_start
     if cold_start is not None:
         status["lastColdStart"] = cold_start
     return status
+
+
+def find_proof(
+    raw: Mapping[str, Any], pods: Sequence[PodView], template_hash: str, now: datetime
+) -> datetime | None:
+    """When a replica was ready for the first time: as recorded, or now if one is."""
+    recorded = parse_time((raw.get("status") or {}).get("firstReadyAt"))
+    if recorded is not None:
+        return recorded
+    is_ready = any(pod.is_ready and not pod.is_failed and pod.template_hash == template_hash for pod in pods)
+    return now if is_ready else None
 
 
 def decide_phase(situation: Situation) -> InferencePhase:
@@ -127,6 +143,10 @@ def find_problem(situation: Situation) -> Problem | None:
 
 
 def _problem_of(pod: PodView, situation: Situation) -> Problem | None:
+    is_unready = pod.is_current and not pod.is_ready
+    if is_unready and pod.node is not None and pod.node in situation.lost_nodes:
+        # The cause is known: what the pod says of itself is only its echo.
+        return _problem("NodeLost", f"replica {pod.name}")
     if pod.problem_reason:
         return _problem(pod.problem_reason, pod.problem_message)
     milestones = situation.milestones.get(pod.uid)

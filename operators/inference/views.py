@@ -76,6 +76,7 @@ class PodView:
     scheduled_at: datetime | None
     started_at: datetime | None
     ready_at: datetime | None
+    unready_since: datetime | None
     failed_at: datetime | None
     problem_reason: str
     problem_message: str
@@ -135,10 +136,20 @@ def observe_pod(raw: Mapping[str, Any], port_name: str = "http") -> PodView:
             parse_time(ready.get("lastTransitionTime")) if is_ready else None,
             annotations.get(ANNOTATION_READY_AT),
         ),
+        unready_since=parse_time(ready.get("lastTransitionTime")) if ready.get("status") == "False" else None,
         failed_at=_failed_at(container, ready),
         problem_reason=problem_reason,
         problem_message=problem_message,
     )
+
+
+def is_lost(node: Mapping[str, Any] | None) -> bool:
+    """Whether a machine is gone or does not report: what ran on it is unknown, whatever its pods say."""
+    if node is None:
+        return True
+    conditions = (node.get("status") or {}).get("conditions") or ()
+    ready = next((each for each in conditions if each.get("type") == "Ready"), None)
+    return ready is not None and ready.get("status") != "True"
 
 
 def parse_time(text: object) -> datetime | None:

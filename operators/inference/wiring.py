@@ -9,7 +9,7 @@ from operators.inference.reconcile import InferenceReconciler
 from operators.inference.views import LABEL_TENANT
 from operators.lib.controller import Controller
 from operators.lib.manager import Manager
-from operators.lib.objects import INFERENCE_DEPLOYMENTS, PODS
+from operators.lib.objects import INFERENCE_DEPLOYMENTS, NODES, PODS
 from operators.lib.settings import InvalidSettings
 
 # Wakes wait for the API server, not for us: with fewer workers than services that wake together the last
@@ -29,7 +29,8 @@ def setup(manager: Manager) -> None:
     board = DemandBoard(connect(manager.settings.redis_url), manager.clock, lambda: reconciler.known_ids())
     # A connection pool of its own: re-assertions must not hold up the poll, nor the poll them.
     publisher = EndpointPublisher(connect(manager.settings.redis_url), manager.clock)
-    reconciler = InferenceReconciler(deployments, pods, board, publisher)
+    nodes = manager.store(NODES)
+    reconciler = InferenceReconciler(deployments, pods, nodes, board, publisher)
     controller = Controller(
         "inference", reconciler.reconcile, deployments, workers=max(WORKERS_MIN, manager.settings.workers)
     ).watches(pods, keys_of_owner)

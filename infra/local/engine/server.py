@@ -50,6 +50,7 @@ def start_server(settings: EngineSettings, weights: Path) -> LlamaServer:
     params.n_threads_http = settings.parallel + HTTP_THREADS_SPARE
     # The default prompt cache of 8 GiB is more than a laptop's share; slots keep their own prefix anyway.
     params.cache_ram_mib = 0
+    # Answered by the loop that decodes: what the liveness probe asks. It has counts, and no text.
     params.endpoint_metrics = True
     # Prompts of one tenant must not be readable through the slots page of a shared engine.
     params.endpoint_slots = False

@@ -82,6 +82,16 @@ class EngineSpec(WireModel):
         pattern=PORT_NAME_PATTERN,
         description="Name of its HTTP port.",
     )
+    liveness_path: str = Field(
+        default="/health",
+        min_length=1,
+        max_length=256,
+        pattern=r"^/[A-Za-z0-9/._-]*$",
+        description="Where it answers only when its working part does: asked again and again, it is restarted if not.",
+    )
+    start_seconds: int = Field(
+        default=600, ge=1, le=3600, description="Seconds it may take to start before it is asked there."
+    )
 
 
 class ReplicaRange(WireModel):
@@ -101,6 +111,12 @@ class Scaling(WireModel):
     )
     idle_seconds: int = Field(
         default=300, ge=1, le=86_400, description="Seconds without a request before it goes to sleep."
+    )
+    initial_replicas: int = Field(
+        default=0,
+        ge=0,
+        le=1,
+        description="1 starts a replica whatever the demand, until one was ready once; then it may sleep.",
     )
 
 
@@ -263,6 +279,10 @@ class InferenceDeploymentStatus(WireModel):
         max_length=REPLICAS_MAX,
         description="Its replicas.",
         json_schema_extra=list_map("name"),
+    )
+    first_ready_at: Time | None = Field(
+        default=None,
+        description="When a replica was ready for the first time; until then one is kept starting.",
     )
     last_cold_start: LastColdStart | None = Field(
         default=None, description="Times of the latest start from zero."

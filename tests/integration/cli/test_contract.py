@@ -144,7 +144,11 @@ def _services(fleet: Fleet, owner: Shell) -> None:
     assert owner.ask("deployments", "regions", "chat")[0]["datacenter"] == "essonne-1"
     assert owner.ask("services", "scale", "chat", "--min", "1", "--max", "2")["scale"] == {"min": 1, "max": 2}
     second = owner.ask("services", "redeploy", "chat")["latest_deployment_id"]
-    owner.ask("deployments", "cancel", second)
+    fleet.run()
+    assert owner.ask("services", "rollback", "chat")["latest_deployment_id"] != second
+    fleet.run()
+    third = owner.ask("services", "redeploy", "chat")["latest_deployment_id"]
+    owner.ask("deployments", "cancel", third)
     fleet.run()
     owner.ask("services", "pause", "chat")
     fleet.run()

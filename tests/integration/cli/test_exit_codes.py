@@ -44,6 +44,7 @@ ARGUMENTS = {
     "services pause": f"svc_{NOBODY}",
     "services resume": f"svc_{NOBODY}",
     "services redeploy": f"svc_{NOBODY}",
+    "services rollback": f"svc_{NOBODY}",
     "services scale": f"svc_{NOBODY} --min 0 --max 1",
     "services delete": f"svc_{NOBODY}",
     "services explain": f"svc_{NOBODY}",

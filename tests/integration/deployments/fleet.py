@@ -179,7 +179,13 @@ def resource(part: RegionalDeployment, phase: str, **status: Any) -> dict[str, A
             "memoryMiB": 1024,
             "replicas": {"min": part.replicas_min, "max": part.replicas_max},
         },
-        "status": {"observedGeneration": 1, "phase": phase, **status},
+        # What sleeps was ready once: the operator starts each version before it lets it sleep.
+        "status": {
+            "observedGeneration": 1,
+            "phase": phase,
+            **({"firstReadyAt": "2026-11-21T10:00:00Z"} if phase == "SLEEPING" else {}),
+            **status,
+        },
     }
 
 

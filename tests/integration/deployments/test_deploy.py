@@ -133,6 +133,9 @@ class TestStatus:
         assert routes(fleet) == []
         fleet.apply(part)
         fleet.run()
+        assert routes(fleet) == []
+        fleet.report(part, "HEALTHY")
+        fleet.run()
         [route] = routes(fleet)
         assert route["state"] == "active"
         assert route["regional_deployment_id"] == part["id"]

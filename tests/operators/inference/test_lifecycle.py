@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
+import pytest
 
 from operators.apis.v1alpha1 import InferenceDeployment
 from operators.inference.replica_rules import PodToCreate
@@ -301,3 +302,78 @@ async def test_reconciling_an_idle_deployment_writes_nothing(cell: Cell) -> None
             await asyncio.sleep(0)
             await eventually(is_idle, "reconciled")
         assert manager.client.metrics.writes_total() == before
+
+
+class TestFirstStart:
+    @pytest.mark.case("S5")
+    async def test_new_version_is_started_once_without_demand_and_sleeps_afterwards(self, cell: Cell) -> None:
+        scaling = {"concurrencyPerReplica": 4, "idleSeconds": 1, "initialReplicas": 1}
+        deployment = cell.deployment(scaling=scaling)
+        async with cell.operator():
+            await cell.apply(deployment)
+            await cell.wait_endpoints(deployment, 1)
+            awake = await cell.wait_phase(deployment, "HEALTHY")
+            assert awake["status"]["firstReadyAt"]
+            asleep = await cell.wait_phase(deployment, "SLEEPING")
+            assert asleep["status"]["firstReadyAt"] == awake["status"]["firstReadyAt"]
+        # A successor reads the proof from the status: it starts nothing.
+        async with cell.operator():
+            await asyncio.sleep(2)
+            assert await cell.live_pods() == []
+
+    @pytest.mark.case("S5")
+    async def test_version_that_finds_no_machine_never_says_that_it_sleeps(self, cell: Cell) -> None:
+        scaling = {"concurrencyPerReplica": 4, "idleSeconds": 1, "initialReplicas": 1}
+        deployment = cell.deployment(scaling=scaling, nodePools=["nowhere"])
+        async with cell.operator():
+            await cell.apply(deployment)
+            await cell.wait_phase(deployment, "PENDING")
+            await asyncio.sleep(4)
+            found = await cell.wait_phase(deployment, "PENDING")
+            assert "firstReadyAt" not in found["status"]
+
+
+class TestHung:
+    @pytest.mark.case("X10")
+    async def test_replica_that_was_ready_and_does_not_answer_is_replaced(self, cell: Cell) -> None:
+        deployment = cell.deployment(replicas={"min": 1, "max": 1})
+        async with cell.operator():
+            await cell.apply(deployment)
+            await cell.wait_endpoints(deployment, 1)
+            (hung,) = await cell.live_pods()
+            long_ago = "2026-01-01T00:00:00Z"
+            condition = {"type": "Ready", "status": "False", "lastTransitionTime": long_ago}
+            cell.api.kubectl(
+                "patch", "pod", hung["metadata"]["name"], "-n", cell.namespace, "--subresource=status",
+                "--type=strategic", "-p", orjson.dumps({"status": {"conditions": [condition]}}).decode(),
+            )  # fmt: skip
+            await gone(cell, hung["metadata"]["uid"])
+            (endpoint,) = await cell.wait_endpoints(deployment, 1)
+            assert endpoint["instance"] != hung["metadata"]["name"]
+
+    @pytest.mark.case("F28")
+    async def test_lost_machine_is_named(self, cell: Cell) -> None:
+        deployment = cell.deployment(replicas={"min": 1, "max": 1})
+        async with cell.operator():
+            await cell.apply(deployment)
+            await cell.wait_endpoints(deployment, 1)
+            (pod,) = await cell.live_pods()
+            now = datetime.now(UTC).isoformat()
+            unready = {"type": "Ready", "status": "False", "lastTransitionTime": now}
+            lost = orjson.dumps(
+                {"status": {"conditions": [{**unready, "reason": "x", "message": "x"}]}}
+            ).decode()
+            for kind, name, place in (
+                ("node", pod["spec"]["nodeName"], []),
+                ("pod", pod["metadata"]["name"], ["-n", cell.namespace]),
+            ):
+                cell.api.kubectl(
+                    "patch", kind, name, *place, "--subresource=status", "--type=strategic", "-p", lost
+                )
+
+            async def is_named() -> bool:
+                found = await cell.find(deployment) or {"status": {"conditions": []}}
+                conditions = found["status"]["conditions"]
+                return any("machine it ran on was lost" in each.get("message", "") for each in conditions)
+
+            await eventually(is_named, "the lost machine is named")

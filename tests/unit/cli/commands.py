@@ -60,6 +60,7 @@ PRINTS = {
     "services pause": "ServiceOut",
     "services resume": "ServiceOut",
     "services redeploy": "ServiceOut",
+    "services rollback": "ServiceOut",
     "services scale": "ServiceOut",
     "services delete": "ServiceOut",
     "services explain": "ExplanationReply",

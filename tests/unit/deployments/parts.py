@@ -93,7 +93,8 @@ def part(
         ),
         verdict=RouteVerdict(is_admissible, "f" * 64, "" if is_admissible else "The certificate ended.", NOW),
         replicas_min=0, replicas_max=2, replicas_reserved=1, generation=1, applied_generation=1, cluster_generation=1,
-        replicas_ready=0, violated_at=None if is_admissible else NOW, refused_at=None, draining_since=None,
+        replicas_ready=0, blocked_since=None, violated_at=None if is_admissible else NOW, refused_at=None,
+        draining_since=None,
         replaces_id=None, created_at=NOW, updated_at=NOW, ready_at=None, terminated_at=None,
     )  # fmt: skip
     return replace(made, **changes)

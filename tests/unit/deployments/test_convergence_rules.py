@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,21 +11,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controlplane.deployments.convergence_rules import (
+    LEFT_POOL_SECONDS,
     MOVE_SECONDS_MAX,
     ROUTE_DRAIN_SECONDS,
+    START_SECONDS_MAX,
+    STUCK_SECONDS,
+    UNHEALTHY_SECONDS_MAX,
     decide_refused_at,
     decide_route,
     decide_service_status,
     decide_stops,
     find_path,
     find_wanted,
+    find_wish,
+    has_failed,
     is_refused,
+    is_stuck,
+    list_left_pools,
     mirror_status,
     needs_place,
 )
 from controlplane.deployments.domain import (
     APPLIED,
     ENDED,
+    LEAVING,
     LIVE,
     READY,
     RUN_TRANSITIONS,
@@ -35,6 +44,7 @@ from controlplane.deployments.domain import (
     RunStatus,
     ServiceStatus,
 )
+from controlplane.deployments.message_rules import describe_deployment, describe_service, find_telling
 from controlplane.kernel.errors import IllegalTransition
 from tests.unit.deployments.parts import LATEST, NOW, OLDER, deployment, part, service
 
@@ -66,6 +76,7 @@ def parts_of_a_service(draw: st.DrawFn) -> list[RegionalDeployment]:
                 violated_at=None if is_admissible else since,
                 refused_at=None if is_admissible else since + timedelta(seconds=draw(SECONDS)),
                 ready_at=draw(st.sampled_from([None, NOW])),
+                blocked_since=draw(st.sampled_from([None, since])),
             )
         )
     return made
@@ -102,7 +113,7 @@ class TestRoute:
     @given(parts_of_a_service())
     def test_traffic_only_moves_to_an_admissible_place(self, parts: list[RegionalDeployment]) -> None:
         wanted = find_wanted(parts, deployment())
-        switch = decide_route(wanted, parts, NOW)
+        switch = decide_route(wanted, parts, NOW, is_proven=True)
         if switch is not None:
             assert switch.target.verdict.is_admissible
             assert switch.target.deployment_id == LATEST
@@ -112,7 +123,7 @@ class TestRoute:
     def test_a_place_that_may_serve_is_left_only_for_one_that_is_ready(
         self, parts: list[RegionalDeployment]
     ) -> None:
-        switch = decide_route(find_wanted(parts, deployment()), parts, NOW)
+        switch = decide_route(find_wanted(parts, deployment()), parts, NOW, is_proven=True)
         if switch is not None and switch.source is not None:
             source = switch.source
             assert switch.target.status in READY or not source.is_live or is_refused(source, NOW)
@@ -142,12 +153,27 @@ class TestRoute:
         stops = decide_stops(service(status=status), None, parts, NOW)
         assert {stop.part.id for stop in stops} == {each.id for each in parts if each.is_live}
 
-    def test_first_part_has_the_route_as_soon_as_its_cell_was_told(self) -> None:
-        assert decide_route(part(status=RunStatus.PROVISIONING), [], NOW) is None
-        new = part(status=RunStatus.SCHEDULED)
-        switch = decide_route(new, [new], NOW)
-        assert switch is not None
-        assert switch.source is None
+    @pytest.mark.case("S5")
+    @given(parts_of_a_service())
+    def test_no_version_has_traffic_before_it_was_ready_once(self, parts: list[RegionalDeployment]) -> None:
+        switch = decide_route(find_wanted(parts, deployment()), parts, NOW, is_proven=False)
+        if switch is not None:
+            assert switch.target.ready_at is not None
+            assert switch.target.status in READY
+
+    @pytest.mark.case("S5")
+    @pytest.mark.parametrize("status", sorted(APPLIED))
+    def test_proven_version_is_waited_for_by_its_callers_and_a_new_one_is_not(
+        self, status: RunStatus
+    ) -> None:
+        new = part(status=status)
+        resumed = decide_route(new, [new], NOW, is_proven=True)
+        assert resumed is not None
+        assert resumed.source is None
+        assert decide_route(new, [new], NOW, is_proven=False) is None
+        ready = replace(new, ready_at=NOW)
+        assert (decide_route(ready, [ready], NOW, is_proven=False) is not None) is (status in READY)
+        assert decide_route(part(status=RunStatus.PROVISIONING), [], NOW, is_proven=True) is None
 
 
 class TestRefusal:
@@ -219,3 +245,113 @@ class TestMirror:
     @given(st.sampled_from(sorted(ENDED)))
     def test_ended_deployment_stays_as_it_ended(self, status: RunStatus) -> None:
         assert mirror_status(deployment(status=status), [], is_wanted=True) is status
+
+
+SERVING = part(1, deployment_id=OLDER, route_state=RouteState.ACTIVE, ready_at=NOW)
+LONG_AGO = NOW - timedelta(days=1)
+
+
+@pytest.mark.case("S5")
+class TestGivingUp:
+    @pytest.mark.parametrize("status", sorted(LIVE - READY))
+    def test_version_that_never_was_ready_ends_within_its_time_while_another_serves(
+        self, status: RunStatus
+    ) -> None:
+        seconds = UNHEALTHY_SECONDS_MAX if status is RunStatus.UNHEALTHY else START_SECONDS_MAX
+        new = part(2, status=status, blocked_since=NOW)
+        at_bound = NOW + timedelta(seconds=seconds)
+        assert has_failed(new, [SERVING, new], at_bound)
+        assert not has_failed(new, [SERVING, new], at_bound - timedelta(seconds=1))
+
+    def test_version_that_was_ready_or_is_alone_is_not_given_up(self) -> None:
+        new = part(2, status=RunStatus.UNHEALTHY, blocked_since=LONG_AGO)
+        assert not has_failed(replace(new, ready_at=LONG_AGO), [SERVING, new], NOW)
+        assert not has_failed(new, [new], NOW)
+        refused = replace(SERVING, verdict=part(is_admissible=False).verdict)
+        assert not has_failed(new, [refused, new], NOW)
+
+    @pytest.mark.parametrize("status", sorted(ENDED | LEAVING))
+    def test_what_serves_is_wanted_again_once_its_follower_was_given_up(self, status: RunStatus) -> None:
+        older = deployment(id=OLDER, number=1, status=RunStatus.HEALTHY)
+        assert find_wish(deployment(status=status), older) is older
+        assert find_wish(deployment(status=status), None).id == LATEST
+        assert find_wish(deployment(), older).id == LATEST
+        wish = find_wish(deployment(status=status), older)
+        assert find_wanted([SERVING], wish) == SERVING
+        assert decide_stops(service(), SERVING, [SERVING], NOW) == ()
+
+
+@pytest.mark.case("F5")
+class TestBlockedParts:
+    @pytest.mark.parametrize("status", sorted(LIVE))
+    @pytest.mark.parametrize("ready_at", [None, LONG_AGO])
+    @pytest.mark.parametrize("route", list(RouteState))
+    def test_part_that_cannot_run_is_placed_elsewhere_within_its_bound_in_every_state(
+        self, status: RunStatus, ready_at: datetime | None, route: RouteState
+    ) -> None:
+        blocked = part(status=status, ready_at=ready_at, route_state=route, blocked_since=NOW)
+        is_of_the_place = status in STUCK_SECONDS and (
+            status is not RunStatus.UNHEALTHY or ready_at is not None
+        )
+        at_bound = NOW + timedelta(seconds=STUCK_SECONDS.get(status, 86_400))
+        before = at_bound - timedelta(seconds=1)
+        for serving in (
+            ServiceStatus.STARTING,
+            ServiceStatus.HEALTHY,
+            ServiceStatus.UNHEALTHY,
+            ServiceStatus.RESUMING,
+        ):
+            of = service(status=serving)
+            assert needs_place(of, deployment(status=status), [blocked], None, at_bound) is is_of_the_place
+            assert needs_place(of, deployment(status=status), [blocked], None, before) is False
+        assert (blocked.placement.pool_id in list_left_pools([blocked], at_bound)) is is_of_the_place
+
+    @given(parts_of_a_service())
+    def test_part_that_serves_or_sleeps_is_never_left(self, parts: list[RegionalDeployment]) -> None:
+        for each in parts:
+            if each.status in READY:
+                assert not is_stuck(each, NOW)
+
+    def test_pool_that_was_left_is_not_chosen_again_at_once_and_others_that_ended_are_no_reason(self) -> None:
+        left = part(status=RunStatus.CANCELED, blocked_since=LONG_AGO, updated_at=NOW)
+        assert list_left_pools([left], NOW) == {left.placement.pool_id}
+        assert list_left_pools([left], NOW + timedelta(seconds=LEFT_POOL_SECONDS + 1)) == frozenset()
+        assert list_left_pools([replace(left, blocked_since=None)], NOW) == frozenset()
+
+
+class TestMessages:
+    @pytest.mark.case("F5")
+    @pytest.mark.parametrize("status", sorted(STUCK_SECONDS))
+    def test_part_that_cannot_run_says_why_and_what_is_done_about_it(self, status: RunStatus) -> None:
+        said = ("no node fits",) if status in APPLIED - {RunStatus.SCHEDULED} else ()
+        blocked = part(status=status, blocked_since=LONG_AGO, ready_at=LONG_AGO, messages=said)
+        [why, way_out] = describe_deployment(deployment(), [blocked], NOW)
+        assert why.startswith("essonne-1: ")
+        assert "No other place" in way_out
+        elsewhere = part(2, status=RunStatus.STARTING, blocked_since=NOW)
+        active = replace(blocked, route_state=RouteState.ACTIVE)
+        assert "instead" in describe_deployment(deployment(), [active, elsewhere], NOW)[1]
+
+    @pytest.mark.case("S8")
+    @given(parts_of_a_service())
+    def test_no_message_outlives_its_cause(self, parts: list[RegionalDeployment]) -> None:
+        told = deployment(status=RunStatus.HEALTHY, messages=("None of 17 pools can take it.",))
+        telling = find_telling(told, parts)
+        messages = describe_deployment(told, parts, NOW)
+        if telling is not None and telling.status in READY:
+            assert messages == ()
+        canceled = deployment(status=RunStatus.CANCELED, messages=("None of 17 pools can take it.",))
+        assert describe_deployment(canceled, [], NOW) == ()
+
+    @pytest.mark.case("S8")
+    @pytest.mark.parametrize("status", sorted(RunStatus))
+    def test_service_tells_the_story_of_what_serves_and_of_what_follows_it(self, status: RunStatus) -> None:
+        active = deployment(id=OLDER, number=1, status=RunStatus.HEALTHY)
+        latest = deployment(status=status, messages=("it has no room",))
+        said = describe_service(latest, active, is_running=True, waits=[])
+        assert len(said) == 1
+        assert said[0].startswith("Deployment 2 ")
+        assert "deployment 1 goes on" in said[0]
+        assert describe_service(active, active, is_running=True, waits=[]) == ()
+        assert describe_service(latest, None, is_running=True, waits=["w"]) == ("it has no room", "w")
+        assert describe_service(latest, active, is_running=False, waits=["w"]) == ()

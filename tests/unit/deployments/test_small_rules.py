@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -16,7 +17,7 @@ from controlplane.deployments.definition_rules import dump_plan, load_plan, merg
 from controlplane.deployments.definition_schemas import DefinitionIn, to_definition
 from controlplane.deployments.domain import ColdStart, RouteState, RunStatus, ServiceStatus
 from controlplane.deployments.log_rules import read_lines
-from controlplane.deployments.offer_rules import spread_free
+from controlplane.deployments.offer_rules import Hold, spread_free
 from controlplane.deployments.routing_rules import Routed, build_snapshot
 from controlplane.deployments.sealing import SecretDamaged, seal, unseal
 from controlplane.gateway.snapshot_rules import parse_routing
@@ -86,6 +87,40 @@ class TestOffers:
         assert sum(node.cpu_milli * node.count for node in free) <= cpu
         assert sum(node.memory_mib * node.count for node in free) <= memory
         assert sum(node.gpus * node.count for node in free) <= gpus
+
+    @pytest.mark.case("F5")
+    @given(st.integers(1, 5), st.lists(st.tuples(st.integers(0, 6), st.integers(1, 8)), max_size=12))
+    def test_room_is_that_of_each_node_and_not_of_the_pool(
+        self, nodes: int, holds: list[tuple[int, int]]
+    ) -> None:
+        """Replicas of some GPUs run on numbered nodes, 0 nowhere: no node offers more than it has left."""
+        site = SiteFacts("s", Country("FR"), LegalEntityId.new(), LegalEntityId.new(), 1200)
+        free_in_all = 8 * nodes - sum(gpus for _, gpus in holds)
+        offer = PoolOffer(
+            NodePoolId.new(), "p", "s", "FR", "c", "kwok", "t", "b300", 8, nodes, free_in_all, 10**6, 10**6,
+            10**5, 10**5, False, site,
+        )  # fmt: skip
+        held = [Hold(f"n{node}" if node else "", 1, 1, gpus) for node, gpus in holds]
+        free = spread_free(offer, held)
+        used = Counter[str]()
+        for hold in held:
+            if hold.node:
+                used[hold.node] += hold.gpus
+        most = max([8 - gpus for gpus in used.values()] + [8] * (nodes - len(used)), default=0)
+        assert max(node.gpus for node in free) <= max(0, most)
+        assert sum(node.count for node in free) <= nodes
+
+    @pytest.mark.case("F5")
+    def test_two_half_full_nodes_have_room_for_no_whole_one(self) -> None:
+        site = SiteFacts("s", Country("FR"), LegalEntityId.new(), LegalEntityId.new(), 1200)
+        offer = PoolOffer(
+            NodePoolId.new(), "p", "s", "FR", "c", "kwok", "t", "b300", 8, 2, 8, 10**6, 10**6, 10**5, 10**5, False,
+            site,
+        )  # fmt: skip
+        running = [Hold("n1", 1, 1, 4), Hold("n2", 1, 1, 4)]
+        assert [(node.gpus, node.count) for node in spread_free(offer, running)] == [(4, 2)]
+        asleep = [Hold("", 1, 1, 4), Hold("", 1, 1, 4)]
+        assert [(node.gpus, node.count) for node in spread_free(offer, asleep)] == [(8, 1), (0, 1)]
 
 
 class TestColdStart:

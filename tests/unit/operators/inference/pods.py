@@ -31,6 +31,7 @@ _READY = PodView(
     scheduled_at=T0,
     started_at=T0,
     ready_at=T0,
+    unready_since=None,
     failed_at=None,
     problem_reason="",
     problem_message="",

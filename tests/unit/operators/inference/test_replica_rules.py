@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from operators.inference.replica_rules import (
+    LOADING_SECONDS_MAX,
     REPLACE_SECONDS_MAX,
     STABLE_SECONDS,
     UNPUBLISH_GRACE_SECONDS,
+    UNREADY_SECONDS_MAX,
     ReplicaPlan,
     decide_pods,
     replacement_delay,
@@ -185,3 +189,48 @@ def test_a_serving_replica_stops_only_when_enough_others_serve(pods: list[PodVie
     assert not {pod.name for pod in decided.serving} & {
         pod.name for pod in (*decided.draining, *decided.deleted)
     }
+
+
+@pytest.mark.case("X10")
+class TestHungReplicas:
+    def plan(self, pod: PodView, seconds: float, *, was_ready: bool) -> ReplicaPlan:
+        uids = frozenset({pod.uid}) if was_ready else frozenset()
+        now = T0 + timedelta(seconds=seconds)
+        return decide_pods(1, TEMPLATE, [pod], now, drain_seconds=30, is_quiet=True, was_ready=uids)
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {},
+            {"node": "gone"},
+            {"problem_reason": "CrashLoopBackOff"},
+            {"address": None},
+            {"started_at": None},
+        ],
+        ids=["stopped", "machine lost", "restarted in vain", "half open", "forgotten"],
+    )
+    def test_replica_that_was_ready_and_does_not_answer_is_replaced_within_its_bound(
+        self, changes: dict[str, Any]
+    ) -> None:
+        hung = ready(**{"is_ready": False, "unready_since": T0, **changes})
+        before = self.plan(hung, UNREADY_SECONDS_MAX - 1, was_ready=True)
+        assert before.deleted == ()
+        assert before.reconsider_at == T0 + timedelta(seconds=UNREADY_SECONDS_MAX)
+        assert self.plan(hung, UNREADY_SECONDS_MAX, was_ready=True).deleted == (hung,)
+        going = replace(hung, is_terminating=True)
+        assert [
+            pod.replica_index for pod in self.plan(going, UNREADY_SECONDS_MAX, was_ready=True).created
+        ] == [0]
+
+    def test_replica_that_loads_has_its_time_and_no_more(self) -> None:
+        slow = loading(started_at=T0)
+        assert self.plan(slow, LOADING_SECONDS_MAX - 1, was_ready=False).deleted == ()
+        assert self.plan(slow, LOADING_SECONDS_MAX, was_ready=False).deleted == (slow,)
+        assert self.plan(loading(started_at=None), 10**6, was_ready=False).deleted == ()
+
+    def test_replica_that_its_node_restarted_loads_again(self) -> None:
+        again = ready(is_ready=False, unready_since=T0, started_at=T0 + timedelta(seconds=40))
+        assert self.plan(again, UNREADY_SECONDS_MAX + 5, was_ready=True).deleted == ()
+
+    def test_replica_that_answers_is_never_replaced_for_it(self) -> None:
+        assert self.plan(ready(), 10**6, was_ready=True).deleted == ()

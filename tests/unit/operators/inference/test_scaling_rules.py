@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from operators.inference.scaling_rules import (
     DEMAND_STALE_SECONDS,
+    PROOF_IDLE_SECONDS,
     SILENCE_SECONDS_MIN,
     Demand,
     ScalingDecision,
@@ -183,3 +184,33 @@ def test_replicas_stay_within_bounds_and_never_go_before_their_idle_time(
 def test_any_demand_runs_at_least_one_replica(limits: ScalingLimits, load: int) -> None:
     state = ScalingState(0, 0, demand(waiting=load), True, ScalingMemory())
     assert decide_replicas(limits, state, T0).replicas_desired >= min(1, limits.replicas_max)
+
+
+@pytest.mark.case("S5")
+class TestFirstStart:
+    def test_version_that_was_never_ready_is_started_without_demand_and_kept_starting(self) -> None:
+        state = replace(SLEEPING, is_unproven=True)
+        first = decide_replicas(LIMITS, state, T0)
+        assert (first.replicas_desired, first.reason) == (1, ScalingReason.FIRST_START)
+        later = T0 + timedelta(hours=2)
+        loading = replace(after(first, demand(at=later), loading=1), is_unproven=True)
+        assert decide_replicas(LIMITS, loading, later).replicas_desired == 1
+
+    def test_it_sleeps_soon_after_it_was_ready_when_nobody_asks(self) -> None:
+        first = decide_replicas(LIMITS, replace(SLEEPING, is_unproven=True), T0)
+        proven = replace(after(first, demand()), proven_at=T0)
+        kept = decide_replicas(LIMITS, proven, T0)
+        assert kept.replicas_desired == 1
+        end = T0 + timedelta(seconds=PROOF_IDLE_SECONDS)
+        assert kept.reconsider_at == end
+        over = replace(after(kept, demand(at=end)), proven_at=T0)
+        assert decide_replicas(LIMITS, over, end).replicas_desired == 0
+
+    def test_demand_during_the_first_start_counts_as_ever(self) -> None:
+        state = replace(SLEEPING, is_unproven=True, demand=demand(in_flight=8))
+        assert decide_replicas(LIMITS, state, T0).replicas_desired == 4
+
+    def test_paused_or_closed_version_is_not_started(self) -> None:
+        state = replace(SLEEPING, is_unproven=True)
+        assert decide_replicas(replace(LIMITS, is_paused=True), state, T0).replicas_desired == 0
+        assert decide_replicas(replace(LIMITS, replicas_max=0), state, T0).replicas_desired == 0

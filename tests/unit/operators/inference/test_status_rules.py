@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from operators.apis.v1alpha1 import InferenceDeploymentStatus, InferencePhase
 from operators.inference.milestone_rules import Milestones, RecordedSteps, Stamp, observe_milestones, steps_of
 from operators.inference.scaling_rules import ScalingDecision, ScalingMemory, ScalingReason
 from operators.inference.status_rules import Situation, build_status, decide_conditions, decide_phase
-from operators.inference.views import PodView
+from operators.inference.views import PodView, is_lost
 from tests.unit.operators.inference.pods import T0, failed, loading, ready
 
 NO_NODE = {"node": None, "problem_reason": "Unschedulable", "problem_message": "0/3 nodes are available"}
@@ -123,3 +124,40 @@ class TestMilestones:
         stamps = Milestones(*(Stamp(T0, T0) for _ in range(3)))
         created_at = T0 + timedelta(seconds=0.9)
         assert steps_of(stamps, created_at) == RecordedSteps(created_at, created_at, created_at)
+
+
+WAS_READY = {"uid-chat-0-0": Milestones(ready=Stamp(T0, T0))}
+
+
+@pytest.mark.case("F28")
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"problem_reason": "CrashLoopBackOff", "problem_message": "x"}, {"started_at": None}],
+    ids=["was ready", "says something else", "on its way"],
+)
+def test_lost_machine_is_named_before_what_the_pod_says_of_itself(changes: dict[str, Any]) -> None:
+    pod = ready(is_ready=False, unready_since=T0, **changes)
+    lost = situation(1, pod, milestones=WAS_READY, lost_nodes=frozenset({"node-1"}))
+    condition = decide_conditions(lost)[0]
+    assert condition.reason == "NodeLost"
+    assert "machine it ran on was lost" in condition.message
+    assert "health check" not in condition.message
+    here = situation(1, pod, milestones=WAS_READY, lost_nodes=frozenset({"node-2"}))
+    assert decide_conditions(here)[0].reason != "NodeLost"
+    still = situation(1, ready(), lost_nodes=frozenset({"node-1"}))
+    assert decide_conditions(still)[0].reason == "Serving"
+
+
+@pytest.mark.case("F28")
+@pytest.mark.parametrize(
+    ("node", "is_it"),
+    [
+        (None, True),
+        ({"status": {"conditions": [{"type": "Ready", "status": "False"}]}}, True),
+        ({"status": {"conditions": [{"type": "Ready", "status": "Unknown"}]}}, True),
+        ({"status": {"conditions": [{"type": "Ready", "status": "True"}]}}, False),
+        ({"status": {}}, False),
+    ],
+)
+def test_machine_is_lost_when_it_is_gone_or_does_not_report(node: dict[str, Any] | None, is_it: bool) -> None:
+    assert is_lost(node) is is_it
