@@ -29,6 +29,7 @@ from operators.inference.views import (
     LABEL_TENANT,
     format_time,
 )
+from operators.lib.tenant_pods import tolerations
 
 GPU_RESOURCE = "nvidia.com/gpu"
 CONTAINER_NAME = "engine"
@@ -228,10 +229,7 @@ def _node_affinity(spec: InferenceDeploymentSpec) -> JsonObject:
 
 
 def _tolerations(spec: InferenceDeploymentSpec) -> list[JsonObject]:
-    if not spec.simulated:
-        return []
-    key = "rempart.eu/simulated"
-    return [{"key": key, "operator": "Equal", "value": "true", "effect": "NoSchedule"}]
+    return tolerations() if spec.simulated else []
 
 
 def _digest(text: str) -> str:

@@ -10,6 +10,7 @@ from operators.apis.v1alpha1 import NodeClaimPhase
 from operators.lib.clock import parse_time
 from operators.lib.conditions import find_condition
 from operators.lib.objects import Obj, is_deleting, key_of, labels_of, uid_of
+from operators.lib.tenant_pods import tolerated_taints
 from operators.nodepool.domain import (
     ANNOTATION_ACCEPTED,
     GPU_RESOURCE,
@@ -68,7 +69,7 @@ def claim_facts(claim: Obj) -> ClaimFacts:
         launched_reason=launched["reason"] if launched else "",
         proof=_proof(status.get("acceptance")),
         gpus=_gpus(spec),
-        tolerated=(SIMULATED, *(_taint(taint) for taint in spec.get("nodeTaints") or [])),
+        tolerated=tuple(_taint(taint) for taint in tolerated_taints(spec.get("nodeTaints") or [])),
     )
 
 

@@ -66,7 +66,7 @@ async def test_every_mutable_field_reaches_every_node_one_at_a_time_and_is_repor
             await asyncio.sleep(0.05)
 
     watcher = asyncio.create_task(watch())
-    taint = {"key": "example.org/confidential", "effect": "NoSchedule", "value": "yes"}
+    taint = {"key": "example.org/confidential", "effect": "PreferNoSchedule", "value": "yes"}
     for change in (
         {"memoryMiB": 1_048_576},
         {"cpuMilli": 64_000},

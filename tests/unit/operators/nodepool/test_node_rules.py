@@ -8,6 +8,8 @@ import pytest
 from operators.nodepool.domain import SIMULATED, UNVALIDATED, MachineOrder, NodeFacts, Reason, Taint
 from operators.nodepool.node_rules import missing_labels, wanted_taints
 from operators.nodepool.usable_rules import why_unusable
+from operators.nodepool.views import claim_facts
+from tests.unit.operators.inference.test_resources import build, deployment
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 KUBERNETES_TAINT = Taint("node.kubernetes.io/not-ready")
@@ -66,3 +68,14 @@ def test_each_reason_of_the_scheduler_makes_the_node_unusable(
     assert trouble is not None
     assert trouble.reason is reason
     assert trouble.message
+
+
+@pytest.mark.case("F4")
+def test_nodes_are_judged_by_what_tenants_pods_really_tolerate() -> None:
+    """Both ends from the real builders: what a pod tolerates, and what a claim counts as tolerated."""
+    taints = [{"key": "example.org/confidential", "value": "yes", "effect": "NoSchedule"}]
+    spec = {"poolRef": "p", "ordinal": 0, "nodeTaints": taints, "accelerator": {"sku": "b300", "count": 8}}
+    counted = claim_facts({"metadata": {"name": "p-0", "uid": "u"}, "spec": spec}).tolerated
+    pod = build(deployment(simulated=True, nodePools=["p"]))
+    told = {(each["key"], each["value"], each["effect"]) for each in pod["spec"]["tolerations"]}
+    assert {(taint.key, taint.value, taint.effect) for taint in counted} == told
