@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import date
+from decimal import Decimal
 
 from pydantic import Field
 
 from controlplane.catalogue.domain import InstanceType, Model
-from controlplane.plumbing.amounts import micro_text
+from controlplane.plumbing.amounts import exact_text
 from controlplane.plumbing.web import WireModel
 
 
@@ -61,10 +62,12 @@ class InstanceTypeOut(WireModel):
     memory_mib: int = Field(description="Memory in MiB.")
     gpus: int = Field(description="GPUs.")
     gpu_sku: str | None = Field(description="Which GPUs.")
-    price_per_hour: str = Field(description="Price of an hour, before VAT.", examples=["5.00"])
+    price_per_hour: str | None = Field(
+        description="Price of an hour before VAT, by the plan of the caller's organization, as `/v1/prices` lists it. "
+        "0.00: only tokens are billed. Null: no price is in force, or the caller has no organization.",
+        examples=["5.90"],
+    )
     currency: str = Field(description="ISO 4217, of the price.", examples=["EUR"])
-    source: str = Field(description="Where the price is from.")
-    as_of: date = Field(description="Since when the price is so.")
 
 
 class ModelReply(WireModel):
@@ -109,7 +112,7 @@ def from_model(model: Model) -> ModelOut:
     )
 
 
-def from_instance_type(kind: InstanceType) -> InstanceTypeOut:
+def from_instance_type(kind: InstanceType, price_per_hour: Decimal | None) -> InstanceTypeOut:
     return InstanceTypeOut(
         name=kind.name,
         title=kind.title,
@@ -117,8 +120,6 @@ def from_instance_type(kind: InstanceType) -> InstanceTypeOut:
         memory_mib=kind.memory_mib,
         gpus=kind.gpus,
         gpu_sku=kind.gpu_sku,
-        price_per_hour=micro_text(kind.price_per_hour_micro),
+        price_per_hour=None if price_per_hour is None else exact_text(price_per_hour),
         currency=kind.currency,
-        source=kind.source,
-        as_of=kind.as_of,
     )

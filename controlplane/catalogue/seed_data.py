@@ -10,22 +10,21 @@ from controlplane.sovereignty.domain import LicenceColour
 
 _AS_OF: Final = date(2026, 11, 21)
 _GPU_SKU: Final = "nvidia-b300"
-_EXAMPLE_PRICE: Final = "Example price of this software; no operator's tariff."
+# What placement weighs; what a tenant pays stands in its plan's price book.
+_EXAMPLE_PRICE: Final = "Example of this software, as its standard price book has it; no operator's tariff."
 _GENERAL_KNOWLEDGE: Final = "General knowledge, not checked against the publisher; no digest is known."
 _VLLM: Final = Engine("vllm", "docker.io/vllm/vllm-openai:v0.11.0")
 
 INSTANCE_TYPES: Final[tuple[InstanceType, ...]] = (
+    InstanceType("process-cpu", "1 core, 1 GiB", 1_000, 1_024, 0, None, 0, "EUR", _EXAMPLE_PRICE, _AS_OF),
     InstanceType(
-        "process-cpu", "1 core, 1 GiB", 1_000, 1_024, 0, None, 2_000_000, "EUR", _EXAMPLE_PRICE, _AS_OF
+        "b300-1x", "1 × B300", 24_000, 240_000, 1, _GPU_SKU, 590_000_000, "EUR", _EXAMPLE_PRICE, _AS_OF
     ),
     InstanceType(
-        "b300-1x", "1 × B300", 24_000, 240_000, 1, _GPU_SKU, 500_000_000, "EUR", _EXAMPLE_PRICE, _AS_OF
+        "b300-4x", "4 × B300", 96_000, 960_000, 4, _GPU_SKU, 2_360_000_000, "EUR", _EXAMPLE_PRICE, _AS_OF
     ),
     InstanceType(
-        "b300-4x", "4 × B300", 96_000, 960_000, 4, _GPU_SKU, 2_000_000_000, "EUR", _EXAMPLE_PRICE, _AS_OF
-    ),
-    InstanceType(
-        "b300-8x", "8 × B300", 192_000, 1_920_000, 8, _GPU_SKU, 4_000_000_000, "EUR", _EXAMPLE_PRICE, _AS_OF
+        "b300-8x", "8 × B300", 192_000, 1_920_000, 8, _GPU_SKU, 4_720_000_000, "EUR", _EXAMPLE_PRICE, _AS_OF
     ),
 )
 

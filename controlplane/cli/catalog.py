@@ -23,6 +23,15 @@ TYPE_COLUMNS = (
     ("MiB", "memory_mib"),
     ("gpus", "gpus"),
     ("gpu", "gpu_sku"),
+    ("an hour", "price_per_hour"),
+)
+PRICE_COLUMNS = (
+    ("sku", "sku"),
+    ("what", "description_en"),
+    ("unit", "unit"),
+    ("price", "unit_price"),
+    ("for", "base_quantity"),
+    ("since", "valid_from"),
 )
 
 
@@ -55,3 +64,18 @@ def datacenters(output: OutputOption = Format.TABLE) -> None:
     columns = (("id", "id"), ("name", "name"), ("country", "country"), ("PUE ‰", "pue_milli"))
     with connect() as client:
         show_list(client.catalog.datacenters(), columns, output)
+
+
+def prices(output: OutputOption = Format.TABLE) -> None:
+    """Show the price list of your organization's plan, before VAT."""
+    with connect() as client:
+        found = client.price_list()
+    if output is not Format.TABLE:
+        show_one(found, output, name="plan")
+        return
+    rows = [
+        {**price, **price["price"], "unit_price": f"{tier['unit_price']} {found['currency']}"}
+        for price in found["prices"]
+        for tier in price["price"]["tiers"]
+    ]
+    show_list(rows, PRICE_COLUMNS, output, name="sku")

@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from controlplane.audit.api import make_admin_router as make_admin_audit_router
 from controlplane.audit.api import make_router as make_audit_router
 from controlplane.capacity.api import router as capacity_router
+from controlplane.catalogue.api import make_sizes_router
 from controlplane.catalogue.api import router as catalogue_router
 from controlplane.deployments.api import router as deployments_router
 from controlplane.einvoicing.api import admin_router as admin_einvoicing_router
@@ -15,6 +16,7 @@ from controlplane.einvoicing.api import router as einvoicing_router
 from controlplane.einvoicing.keeper import register_keeper
 from controlplane.entrypoints.clock_api import router as clock_router
 from controlplane.entrypoints.deliveries_api import router as deliveries_router
+from controlplane.entrypoints.size_prices import price_sizes
 from controlplane.identity.api import router as identity_router
 from controlplane.identity.api_operator_keys import router as operator_keys_router
 from controlplane.identity.api_signup import admin_router as admin_signup_router
@@ -47,6 +49,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     sovereignty_router,
     capacity_router,
     catalogue_router,
+    make_sizes_router(price_sizes),
     deployments_router,
     metering_router,
     invoicing_router,

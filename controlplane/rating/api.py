@@ -29,6 +29,7 @@ from controlplane.rating.schemas_costs import (
     CostPreview,
     CostShape,
 )
+from controlplane.rating.schemas_prices import PriceListOut, PriceListReply
 
 router = APIRouter(tags=["costs"], responses=ERRORS)
 
@@ -69,6 +70,15 @@ def preview_costs(
     rated, now = edge.read(query)
     shown = _visible(rated, edge.principal) if usage is None else rated
     return CostAnswer(cost=CostShape.of(shown, group_by, now))
+
+
+@router.get("/v1/prices", operation_id="get_prices", summary="The price list of the organization's plan")
+def get_prices(edge: EdgeDep) -> PriceListReply:
+    require(edge.principal, Resource.PRICE, Action.READ)
+    tenant_id = require_tenant(edge.principal)
+    return PriceListReply(
+        price_list=PriceListOut.of(edge.read(lambda uow: service.price_list(uow, tenant_id)))
+    )
 
 
 def _visible(rated: RatedPeriod, principal: Principal) -> RatedPeriod:

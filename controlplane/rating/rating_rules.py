@@ -188,7 +188,7 @@ def _find_price(
     """The most specific SKU that has a price then; None for simulated usage that nothing is sold for."""
     matching = list_matching(given.skus, total.meter, total.dimensions)
     for sku in matching:
-        version = _version_at(given.versions, plan.book, sku.code, at)
+        version = version_at(given.versions, plan.book, sku.code, at)
         if version is not None:
             return sku, version
     if not matching and total.dimensions.get("is_simulated") == "true":
@@ -204,7 +204,7 @@ def _find_price(
     )
 
 
-def _version_at(versions: VersionTable, book: str, sku: str, at: datetime) -> PriceVersion | None:
+def version_at(versions: VersionTable, book: str, sku: str, at: datetime) -> PriceVersion | None:
     """The price in the plan's book, else in the standard one."""
     for name in dict.fromkeys((book, STANDARD_BOOK)):
         version = find_version(versions.get((name, sku), ()), at)
@@ -240,7 +240,7 @@ def _rate_fees(given: RatingInput, problems: list[RatingProblem]) -> list[RatedL
         if part.plan.fee_sku is None:
             continue
         sku = skus[part.plan.fee_sku]
-        version = _version_at(given.versions, part.plan.book, sku.code, part.span.start)
+        version = version_at(given.versions, part.plan.book, sku.code, part.span.start)
         if version is None or version.price.model is not PricingModel.FLAT:
             problems.append(
                 RatingProblem(

@@ -9,6 +9,7 @@ from controlplane.rating.service_budgets import (
     list_budgets,
     set_budget,
 )
+from controlplane.rating.service_price_list import ListedPrice, PriceList, price_list
 from controlplane.rating.service_prices import (
     create_plan,
     create_sku,
@@ -25,6 +26,8 @@ from controlplane.rating.service_rate import WishedUsage, book_period, preview, 
 from controlplane.rating.service_seed import seed
 
 __all__ = [
+    "ListedPrice",
+    "PriceList",
     "WishedUsage",
     "book_period",
     "build_budget_state",
@@ -41,6 +44,7 @@ __all__ = [
     "list_skus",
     "list_versions",
     "preview",
+    "price_list",
     "rate_corrections",
     "rate_period",
     "seed",

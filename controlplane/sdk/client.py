@@ -131,6 +131,10 @@ class Rempart:
         params = {"resource": resource, "action": action}
         return dict(self.request("GET", "/v1/permissions", params=params).json()["permission"])
 
+    def price_list(self) -> Json:
+        """Return the price list of this key's organization."""
+        return dict(self.request("GET", "/v1/prices").json()["price_list"])
+
     def organization(self) -> Json:
         """Return the organization of this key."""
         return dict(self.request("GET", "/v1/organization").json()["organization"])

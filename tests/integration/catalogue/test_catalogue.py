@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -102,7 +101,6 @@ class TestApi:
         assert (one["licence_colour"], one["is_verifiable"]) == ("green", True)
         instances = api.get("/v1/catalog/instances", headers=headers).json()["instances"]
         assert {i["name"]: i["gpus"] for i in instances}["b300-4x"] == 4
-        assert all(re.fullmatch(r"\d+\.\d{2,8}", i["price_per_hour"]) for i in instances)
 
     def test_nobody_reads_it_without_a_key(self, api: TestClient) -> None:
         assert api.get("/v1/catalog/models").status_code == 401

@@ -33,6 +33,7 @@ class TestAnswers:
         for what in ("models", "instance-types", "datacenters"):
             assert owner.ask("catalog", what)
         assert owner.ask("catalog", "model", MODEL)["name"] == MODEL
+        assert owner.ask("prices")["currency"] == "EUR"
         _audit(owner, ("audit",), tmp_path / "own.jsonl")
         _law_and_sites(operator)
         _organizations(operator)

@@ -85,6 +85,7 @@ PRINTS = {
     "catalog model": "ModelOut",
     "catalog instance-types": "[InstanceTypeOut]",
     "catalog datacenters": "[CatalogDatacenterOut]",
+    "prices": "PriceListOut",
     "usage": "[UsageShape]",
     "costs show": "CostShape",
     "costs preview": "CostShape",

@@ -37,6 +37,7 @@ CALLS: dict[str, Callable[[Rempart], object]] = {
     "list_audit_events": lambda c: list(c.audit_events.list()),
     "export_audit_events": lambda c: c.audit_events.export(),
     "verify_audit_events": lambda c: c.audit_events.verify(),
+    "get_prices": lambda c: c.price_list(),
     "list_dead_deliveries": lambda c: list(c.deliveries.list()),
     "retry_dead_delivery": lambda c: c.deliveries.retry("evt_1", "consumer"),
     "retry_dead_deliveries": lambda c: c.deliveries.retry_all("consumer"),
