@@ -85,6 +85,17 @@ def suspend_organization(
         show_one(client.organizations.suspend(organization, reason), output)
 
 
+@organizations.command("approve-tax-zone")
+def approve_tax_zone(
+    organization: OrganizationArgument,
+    reason: Annotated[str, typer.Option(help="By what proof; kept in the audit log.")],
+    output: OutputOption = Format.TABLE,
+) -> None:
+    """Approve where an organization is taxed after its address changed: its held invoices go on."""
+    with connect() as client:
+        show_one(client.organizations.approve_tax_zone(organization, reason), output)
+
+
 @organizations.command("resume")
 def resume_organization(organization: OrganizationArgument, output: OutputOption = Format.TABLE) -> None:
     """Accept an organization's keys again."""

@@ -21,11 +21,12 @@ from controlplane.invoicing.domain import (
     VatTreatment,
 )
 from controlplane.invoicing.events import InvoiceDrafted, VatCheckWanted
-from controlplane.invoicing.vat_rules import decide_vat, needs_vies, supply_day
+from controlplane.invoicing.vat_rules import decide_vat, find_unapproved_move, needs_vies, supply_day
 from controlplane.kernel.errors import NotFound
 from controlplane.kernel.ids import TenantId
 from controlplane.kernel.period import Period
 from controlplane.plumbing.database import UnitOfWork
+from controlplane.tenancy import service as tenancy
 from controlplane.tenancy.domain import BillingParty
 
 SYSTEM_ACTOR: Final = "system:invoicing"
@@ -72,6 +73,9 @@ def decide_treatment(
     uow: UnitOfWork, draft: Invoice, party: BillingParty
 ) -> tuple[VatTreatment, dict[str, str]] | Hold:
     """The VAT row of a draft's services with the proof it rests on; VIES is asked where an answer is missing."""
+    moved = find_unapproved_move(party, tenancy.get_tenant(uow, draft.tenant_id).tax_zone)
+    if moved is not None:
+        return moved
     answer = None
     if party.vat_id is not None:
         answer = repository.find_newest_vat_check(uow, draft.tenant_id, party.vat_id)

@@ -27,7 +27,7 @@ from controlplane.invoicing.posting_rules import make_entry, vat_account, vat_to
 from controlplane.invoicing.service_months import list_corrected_months
 from controlplane.invoicing.terms_rules import due_on
 from controlplane.invoicing.totals_rules import check_totals
-from controlplane.invoicing.vat_rules import decide_vat, supply_day
+from controlplane.invoicing.vat_rules import decide_vat, find_unapproved_move, supply_day
 from controlplane.kernel.errors import Conflict, InvalidInput, NotFound
 from controlplane.kernel.ids import TenantId
 from controlplane.kernel.period import PARIS, Period
@@ -166,7 +166,11 @@ def _find_changed_fact(uow: UnitOfWork, invoice: Invoice) -> Hold | None:
     seller = repository.find_seller(uow)
     if seller is None or seller[0] != invoice.seller:
         return Hold("seller_changed", "The seller's facts changed since the draft: draft it again.")
-    party = tenancy.get_tenant(uow, invoice.tenant_id).billing_party
+    tenant = tenancy.get_tenant(uow, invoice.tenant_id)
+    party = tenant.billing_party
+    moved = find_unapproved_move(party, tenant.tax_zone)
+    if moved is not None:
+        return moved
     answer = None
     if party.vat_id is not None:
         answer = repository.find_newest_vat_check(uow, invoice.tenant_id, party.vat_id)

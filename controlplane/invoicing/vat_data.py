@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Final
 
 from controlplane.invoicing.domain import VatCategory
+from controlplane.tenancy.party_rules import TaxZone
 
 
 class VatCase(StrEnum):
@@ -109,17 +110,16 @@ VAT_ROWS: Final[tuple[VatRow, ...]] = (
     ),
 )  # fmt: skip
 
-# A French postal code's first three digits tell the territory; all others are metropolitan France and Corsica.
-OVERSEAS_TAXED: Final = frozenset({"971", "972", "974"})
-OVERSEAS_UNTAXED: Final = frozenset({"973", "976"})
-# Saint-Pierre-et-Miquelon, Saint-Barthélemy, Saint-Martin, TAAF, Wallis-et-Futuna, Polynésie, Nouvelle-Calédonie.
-THIRD_TERRITORIES: Final = frozenset({"975", "977", "978", "984", "986", "987", "988"})
-MONACO_POSTAL: Final = "980"
-# ISO codes of the same places, for parties that are registered under them.
-ISO_TO_POSTAL: Final = {
-    "GP": "971", "MQ": "972", "RE": "974", "GF": "973", "YT": "976", "PM": "975", "BL": "977", "MF": "978",
-    "TF": "984", "WF": "986", "PF": "987", "NC": "988",
-}  # fmt: skip
+# The case of a business by the zone of its establishment.
+CASES: Final = {
+    TaxZone.FRANCE: VatCase.FR_BUSINESS,
+    TaxZone.FRENCH_OVERSEAS: VatCase.FR_OVERSEAS_BUSINESS,
+    TaxZone.FRENCH_UNTAXED: VatCase.FR_UNTAXED_OVERSEAS_BUSINESS,
+    TaxZone.THIRD_TERRITORY: VatCase.FR_THIRD_TERRITORY_BUSINESS,
+    TaxZone.MONACO: VatCase.MONACO_BUSINESS,
+    TaxZone.UNION: VatCase.EU_BUSINESS,
+    TaxZone.OUTSIDE: VatCase.NON_EU_BUSINESS,
+}
 
 # Places of Member States outside EU VAT (directive 2006/112 art. 6), by the start of their postal code: such a
 # customer is neither an EU nor a third-country case of the table, so a person decides.

@@ -11,21 +11,10 @@ from datetime import date, datetime, timedelta
 from typing import Final
 
 from controlplane.invoicing.domain import Hold, VatIdAnswer, VatIdStatus, VatTreatment
-from controlplane.invoicing.vat_data import (
-    ISO_TO_POSTAL,
-    MONACO_POSTAL,
-    OUTSIDE_EU_VAT,
-    OVERSEAS_TAXED,
-    OVERSEAS_UNTAXED,
-    THIRD_TERRITORIES,
-    VAT_ROWS,
-    VatCase,
-    VatRow,
-)
-from controlplane.kernel.jurisdiction import MEMBER_STATES
+from controlplane.invoicing.vat_data import CASES, OUTSIDE_EU_VAT, VAT_ROWS, VatCase, VatRow
 from controlplane.kernel.period import PARIS, Period
 from controlplane.tenancy.domain import BillingParty
-from controlplane.tenancy.party_rules import is_valid_siren
+from controlplane.tenancy.party_rules import TaxZone, find_tax_zone, is_valid_siren
 
 # "Re-check each invoice run": an answer older than this says nothing about the run that is under way.
 VAT_ANSWER_AGE_MAX: Final = timedelta(days=7)
@@ -84,41 +73,35 @@ def needs_vies(party: BillingParty) -> bool:
 
 
 def find_case(party: BillingParty) -> VatCase | Hold:
-    """Find the row's case from the country of establishment and the place; a Hold where a person must decide."""
-    country, postal = party.country, party.address.postal_code.replace(" ", "")
-    if party.address.country != country and _place(party.address.country, postal) != _place(country, postal):
+    """Find the row's case from the zone of establishment; a Hold where a person must decide."""
+    zone = find_tax_zone(party)
+    if zone is TaxZone.UNCLEAR:
         return Hold(
             "place_unclear",
-            f"The company is registered in {country} but its billing address lies in {party.address.country}: "
-            "where the service is taxed cannot be told.",
+            f"Country {party.country}, billing address {party.address.postal_code} in {party.address.country} and "
+            "SIREN do not agree: where the service is taxed cannot be told.",
         )
-    place = _place(country, postal)
-    if place is not None:
-        return place
-    if country in MEMBER_STATES:
-        if postal.startswith(OUTSIDE_EU_VAT.get(country, ("none",))):
-            return Hold(
-                "outside_eu_vat",
-                f"The place {postal} lies in {country} but outside the Union's VAT territory: decide by hand.",
-            )
-        return VatCase.EU_BUSINESS
-    return VatCase.NON_EU_BUSINESS
+    if zone is TaxZone.UNION and party.address.postal_code.replace(" ", "").startswith(
+        OUTSIDE_EU_VAT.get(party.country, ("none",))
+    ):
+        return Hold(
+            "outside_eu_vat",
+            f"The place {party.address.postal_code} lies in {party.country} but outside the Union's VAT territory: "
+            "decide by hand.",
+        )
+    return CASES[zone]
 
 
-def _place(country: str, postal: str) -> VatCase | None:
-    """The French cases; None for every other country."""
-    if country == "MC":
-        return VatCase.MONACO_BUSINESS
-    prefix = ISO_TO_POSTAL.get(country, postal[:3] if country == "FR" else "")
-    if prefix == "":
+def find_unapproved_move(party: BillingParty, approved_zone: str | None) -> Hold | None:
+    """No field that a customer may write changes its VAT without proof: another zone than the approved one holds."""
+    zone = find_tax_zone(party)
+    if approved_zone is None or zone == approved_zone or zone is TaxZone.UNCLEAR:
         return None
-    if prefix in OVERSEAS_TAXED:
-        return VatCase.FR_OVERSEAS_BUSINESS
-    if prefix in OVERSEAS_UNTAXED:
-        return VatCase.FR_UNTAXED_OVERSEAS_BUSINESS
-    if prefix in THIRD_TERRITORIES:
-        return VatCase.FR_THIRD_TERRITORY_BUSINESS
-    return VatCase.MONACO_BUSINESS if prefix == MONACO_POSTAL else VatCase.FR_BUSINESS
+    return Hold(
+        "vat_place_unapproved",
+        f"The customer moved from tax zone {approved_zone} to {zone} by changing its own address: its invoices wait "
+        "until an operator has seen a proof of the establishment and approves it.",
+    )
 
 
 def check_answer(party: BillingParty, answer: VatIdAnswer | None, now: datetime) -> Hold | None:

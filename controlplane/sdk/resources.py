@@ -223,6 +223,10 @@ class Organizations(Readable):
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else None
         return dict(self.transport.request("POST", self.path, json=body, headers=headers).json())
 
+    def approve_tax_zone(self, identifier: str, reason: str) -> Json:
+        """Approve where an organization is taxed after its address changed; `reason` says by what proof."""
+        return self._post(at(self.path, identifier, "tax_zone", "approve"), {"reason": reason}, None)
+
     def suspend(self, identifier: str, reason: str) -> Json:
         return self._post(at(self.path, identifier, "suspend"), {"reason": reason}, None)
 

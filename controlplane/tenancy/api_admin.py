@@ -20,6 +20,7 @@ from controlplane.tenancy.schemas import (
     QuotaSet,
     QuotaShape,
     SuspendRequest,
+    TaxZoneApproval,
     page_fields,
 )
 
@@ -32,6 +33,7 @@ def make_admin_router(authorize: Authorize) -> APIRouter:
     router = APIRouter(prefix="/v1/admin/organizations", tags=list(_TAGS))
     _add_reads(router, authorize)
     _add_status(router, authorize)
+    _add_tax_zone(router, authorize)
     _add_quotas(router, authorize)
     return router
 
@@ -56,6 +58,22 @@ def _add_reads(router: APIRouter, authorize: Authorize) -> None:
         tenant_id = TenantId.parse(organization_id)
         tenant = edge.read(lambda uow: service.get_tenant(uow, tenant_id))
         return edge.answer(OrganizationAnswer.of(tenant), tenant.version)
+
+
+def _add_tax_zone(router: APIRouter, authorize: Authorize) -> None:
+    @router.post(
+        "/{organization_id}/tax_zone/approve", operation_id="admin_approve_tax_zone",
+        summary="Approve where an organization is taxed after its address changed", response_model=OrganizationAnswer,
+    )  # fmt: skip
+    def approve(organization_id: str, body: TaxZoneApproval, edge: EdgeDep) -> Response:
+        _check(edge.principal, authorize, Resource.ORGANIZATION, Action.OPERATE)
+        tenant_id, actor = TenantId.parse(organization_id), edge.principal.actor
+        return edge.write(
+            lambda uow: OrganizationAnswer.of(
+                service.approve_tax_zone(uow, tenant_id, body.reason, actor=actor)
+            ),
+            etag=lambda out: out.organization.version,
+        )
 
 
 def _add_status(router: APIRouter, authorize: Authorize) -> None:

@@ -77,13 +77,18 @@ class BillingParty:
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """`version` counts changes of the tenant and of its billing party: both are one resource on the wire."""
+    """`version` counts changes of the tenant and of its billing party: both are one resource on the wire.
+
+    `tax_zone` is where it is taxed by what was shown at sign-up or approved since (`party_rules.TaxZone`); None: it has
+    not been recorded, and the billing party's own counts.
+    """
 
     id: TenantId
     name: str
     status: TenantStatus
     suspension_reason: str | None
     billing_party: BillingParty
+    tax_zone: str | None
     version: int
     created_at: datetime
     updated_at: datetime

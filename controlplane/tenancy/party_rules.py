@@ -9,9 +9,11 @@ mod 97. Other formats: European Commission, VIES, "What is the format of a VAT n
 from __future__ import annotations
 
 import re
+from enum import StrEnum
 from typing import Final
 
 from controlplane.kernel.errors import FieldProblem, InvalidInput
+from controlplane.kernel.french_places import FRENCH_TERRITORIES, find_french_place, is_french_postcode
 from controlplane.kernel.jurisdiction import MEMBER_STATES, Country
 from controlplane.tenancy.domain import BillingParty
 
@@ -118,9 +120,65 @@ def check_billing_party(party: BillingParty) -> None:
     Only businesses are served (selling to consumers needs a certified cash register system, CGI art. 286 I 3° bis):
     a French one shows its SIREN, any other its VAT number (inside the Union) or its business number (outside).
     """
-    problems = [*_country_problems(party), *_siren_problems(party), *_vat_problems(party)]
+    problems = [
+        *_country_problems(party), *_siren_problems(party), *_vat_problems(party), *_postcode_problems(party),
+    ]  # fmt: skip
     if problems:
         raise InvalidInput("The billing party is not complete or not right.", fields=tuple(problems))
+
+
+class TaxZone(StrEnum):
+    """Where French VAT law places a customer; UNCLEAR where its facts do not agree."""
+
+    FRANCE = "FR"
+    FRENCH_OVERSEAS = "FR-OVERSEAS"
+    FRENCH_UNTAXED = "FR-UNTAXED"
+    THIRD_TERRITORY = "FR-THIRD"
+    MONACO = "MC"
+    UNION = "EU"
+    OUTSIDE = "NON-EU"
+    UNCLEAR = "UNCLEAR"
+
+
+_ZONES: Final = {
+    "FR": TaxZone.FRANCE,
+    **dict.fromkeys(("GP", "MQ", "RE"), TaxZone.FRENCH_OVERSEAS),
+    **dict.fromkeys(("GF", "YT"), TaxZone.FRENCH_UNTAXED),
+    **dict.fromkeys(("PM", "BL", "MF", "TF", "WF", "PF", "NC"), TaxZone.THIRD_TERRITORY),
+    "MC": TaxZone.MONACO,
+}
+
+
+def find_tax_zone(party: BillingParty) -> TaxZone:
+    """The zone of a party's establishment, by its country and the real postal code of its address.
+
+    UNCLEAR: an address in another zone than the company's country, a French SIREN with an address in Monaco, or a
+    postal code whose place is not known.
+    """
+    at_home = _zone_of(party.country, party)
+    if party.address.country != party.country and _zone_of(party.address.country, party) is not at_home:
+        return TaxZone.UNCLEAR
+    return at_home
+
+
+def _zone_of(country: str, party: BillingParty) -> TaxZone:
+    if country not in FRENCH_TERRITORIES:
+        return TaxZone.UNION if country in MEMBER_STATES else TaxZone.OUTSIDE
+    if country != "FR":
+        return _ZONES[country]
+    place = find_french_place(party.address.postal_code)
+    if place is None or (place == "MC" and party.siren is not None):
+        return TaxZone.UNCLEAR
+    return _ZONES[place]
+
+
+def _postcode_problems(party: BillingParty) -> list[FieldProblem]:
+    """In an address in FR the postal code tells the territory; elsewhere the country's own code does."""
+    if party.address.country != "FR" or is_french_postcode(party.address.postal_code):
+        return []
+    return [
+        FieldProblem("address.postal_code", "A French postal code has five digits, such as 91120 or 97300.")
+    ]
 
 
 def printed_texts(party: BillingParty) -> dict[str, str]:

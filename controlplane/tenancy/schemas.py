@@ -177,6 +177,15 @@ class OrganizationList(PageShape):
     organizations: list[OrganizationShape] = Field(description="Newest first.")
 
 
+class TaxZoneApproval(WireModel):
+    reason: str = Field(
+        min_length=1,
+        max_length=500,
+        description="By what proof.",
+        examples=["SIRET 73282932000082, Cayenne."],
+    )
+
+
 class SuspendRequest(WireModel):
     reason: str = Field(
         min_length=1, max_length=500, description="Shown to the organization.", examples=["Unpaid invoice."]

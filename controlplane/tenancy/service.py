@@ -28,7 +28,7 @@ from controlplane.tenancy.domain import (
 )
 from controlplane.tenancy.events import BillingPartyChanged, TenantCreated, TenantResumed, TenantSuspended
 from controlplane.tenancy.models import TenantRow
-from controlplane.tenancy.party_rules import check_billing_party, printed_texts
+from controlplane.tenancy.party_rules import TaxZone, check_billing_party, find_tax_zone, printed_texts
 from controlplane.tenancy.service_projects import (
     count_projects,
     create_project,
@@ -39,6 +39,7 @@ from controlplane.tenancy.service_projects import (
 )
 
 __all__ = [
+    "approve_tax_zone",
     "change_billing_party",
     "check_party",
     "check_quota",
@@ -76,6 +77,7 @@ def create_tenant(uow: UnitOfWork, name: str, party: BillingParty, *, actor: str
         status=TenantStatus.ACTIVE,
         suspension_reason=None,
         billing_party=party,
+        tax_zone=find_tax_zone(party),
         version=1,
         created_at=uow.now,
         updated_at=uow.now,
@@ -137,6 +139,8 @@ def change_billing_party(
     check_version(row.version, expected_version)
     party = change(repository.to_tenant(row).billing_party)
     check_party(party)
+    if row.tax_zone is None:
+        row.tax_zone = find_tax_zone(repository.to_tenant(row).billing_party)
     repository.set_billing_party(row, party)
     _mark_changed(uow, row)
     audit.record(
@@ -144,6 +148,27 @@ def change_billing_party(
         detail={"version": row.version, "country": party.country},
     )  # fmt: skip
     uow.emit(BillingPartyChanged(tenant_id))
+    return repository.to_tenant(row)
+
+
+def approve_tax_zone(uow: UnitOfWork, tenant_id: TenantId, reason: str, *, actor: str) -> Tenant:
+    """Accept that a tenant is taxed where its billing party lies now; `reason` says by what proof.
+
+    Until then a change of place that a tenant made itself holds its invoices. Errors: Conflict when the place itself
+    is not clear.
+    """
+    row = _lock(uow, tenant_id)
+    zone = find_tax_zone(repository.to_tenant(row).billing_party)
+    if zone is TaxZone.UNCLEAR:
+        raise Conflict(
+            "Where this organization is taxed cannot be told from its country, postal code and SIREN."
+        )
+    before, row.tax_zone = row.tax_zone, zone
+    _mark_changed(uow, row)
+    audit.record(
+        uow, tenant_id=tenant_id, actor=actor, action="tax_zone.approved", target=str(tenant_id),
+        detail={"before": before, "zone": zone, "reason": reason},
+    )  # fmt: skip
     return repository.to_tenant(row)
 
 

@@ -111,6 +111,7 @@ PRINTS = {
     "admin organizations recover": "ApiKeyCreatedShape",
     "admin organizations list": "[OrganizationShape]",
     "admin organizations get": "OrganizationShape",
+    "admin organizations approve-tax-zone": "OrganizationShape",
     "admin organizations suspend": "OrganizationShape",
     "admin organizations resume": "OrganizationShape",
     "admin organizations quotas": "[QuotaShape]",

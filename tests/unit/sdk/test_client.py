@@ -47,6 +47,7 @@ CALLS: dict[str, Callable[[Rempart], object]] = {
     "admin_list_organizations": lambda c: list(c.organizations.list()),
     "admin_create_organization": lambda c: c.organizations.create({}),
     "admin_get_organization": lambda c: c.organizations.get("x"),
+    "admin_approve_tax_zone": lambda c: c.organizations.approve_tax_zone("x", "why"),
     "admin_suspend_organization": lambda c: c.organizations.suspend("x", "why"),
     "admin_resume_organization": lambda c: c.organizations.resume("x"),
     "admin_list_quotas": lambda c: c.organizations.quotas("x"),
