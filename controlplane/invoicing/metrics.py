@@ -14,3 +14,6 @@ USAGE_UNREACHABLE: Final = Gauge(
     "rempart_usage_unreachable_events",
     "Usage events that were accepted and that no bill will look at any more.",
 )
+VAT_CASES_ENDING: Final = Gauge(
+    "rempart_vat_cases_ending", "Cases of the VAT table that end within a year without a row that follows."
+)

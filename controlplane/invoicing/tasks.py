@@ -9,7 +9,8 @@ import structlog
 
 from controlplane.invoicing import service
 from controlplane.invoicing.domain import InvoiceId, InvoiceState
-from controlplane.invoicing.metrics import DOCUMENTS_HELD, USAGE_UNREACHABLE
+from controlplane.invoicing.metrics import DOCUMENTS_HELD, USAGE_UNREACHABLE, VAT_CASES_ENDING
+from controlplane.invoicing.vat_rules import list_ending_cases
 from controlplane.invoicing.vies import NullVatIdChecker, RestVatIdChecker, VatIdChecker
 from controlplane.kernel.errors import RempartError
 from controlplane.kernel.ids import TenantId
@@ -121,7 +122,18 @@ def close_ended_months(database: Database) -> int:
         )
     closed = sum(_close_tenant(database, tenant_id, ended) for tenant_id in tenants)
     report_unreachable(database)
+    report_ending_vat(database)
     return closed
+
+
+def report_ending_vat(database: Database) -> None:
+    """Warn a year before a case of the VAT table ends: from that day its customers' invoices would be held."""
+    with database.system(is_read_only=True) as uow:
+        today = uow.now.astimezone(PARIS).date()
+    ending = list_ending_cases(today)
+    for case, last in ending.items():
+        log.error("vat_case_ending", case=case, without_row_from=last.isoformat())
+    VAT_CASES_ENDING.set(len(ending))
 
 
 def report_unreachable(database: Database) -> int:

@@ -19,6 +19,9 @@ from controlplane.tenancy.party_rules import TaxZone, find_tax_zone, is_valid_si
 # "Re-check each invoice run": an answer older than this says nothing about the run that is under way.
 VAT_ANSWER_AGE_MAX: Final = timedelta(days=7)
 
+# Long enough to change the table, have it read by an accountant, and release it.
+WARNED_BEFORE: Final = timedelta(days=365)
+
 CONSUMER = Hold(
     "consumer_refused",
     "Only businesses are invoiced: the customer shows neither a SIREN nor a business number. Selling to consumers "
@@ -132,6 +135,17 @@ def find_row(case: VatCase, on: date, rows: Sequence[VatRow] = VAT_ROWS) -> VatR
     ]
     assert len(found) <= 1, f"two VAT rows for {case} on {on}"
     return found[0] if found else None
+
+
+def list_ending_cases(on: date, rows: Sequence[VatRow] = VAT_ROWS) -> dict[VatCase, date]:
+    """Cases that no row covers any more within a year of a day, each with its first day without one."""
+    found = {}
+    for case in sorted({row.case for row in rows}):
+        ends = [row.valid_to for row in rows if row.case is case]
+        last = None if None in ends else max(end for end in ends if end is not None)
+        if last is not None and last - on <= WARNED_BEFORE:
+            found[case] = last
+    return found
 
 
 def _is_business(party: BillingParty) -> bool:

@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 
 from controlplane.invoicing.domain import Hold, VatIdStatus, VatTreatment
 from controlplane.invoicing.vat_data import VAT_ROWS, VatCase
-from controlplane.invoicing.vat_rules import VAT_ANSWER_AGE_MAX, decide_vat, find_row, needs_vies
+from controlplane.invoicing.vat_rules import (
+    VAT_ANSWER_AGE_MAX,
+    decide_vat,
+    find_row,
+    list_ending_cases,
+    needs_vies,
+)
 from controlplane.kernel.jurisdiction import MEMBER_STATES
 from controlplane.tenancy.domain import Address, BillingParty
 from tests.fixtures.invoices import BERLIN, CONSUMER, GUYANE, NOW, PALAISEAU, REUNION, ZURICH, vies_says
@@ -154,3 +160,18 @@ def test_every_row_names_its_legal_source() -> None:
     for row in VAT_ROWS:
         assert row.source
         assert (row.exemption_text is None) == (row.vatex is None) == (row.category == "S")
+
+
+@pytest.mark.case("M24")
+def test_a_case_that_ends_is_warned_of_a_year_before() -> None:
+    last = date(2028, 7, 1)
+    assert list_ending_cases(last - timedelta(days=366)) == {}
+    for days in (365, 1, 0, -30):
+        assert list_ending_cases(last - timedelta(days=days)) == {VatCase.EU_BUSINESS: last}
+
+
+@pytest.mark.case("M24")
+def test_a_row_that_follows_ends_the_warning() -> None:
+    [row] = [row for row in VAT_ROWS if row.case is VatCase.EU_BUSINESS]
+    follows = replace(row, valid_from=date(2028, 7, 1), valid_to=None)
+    assert list_ending_cases(date(2029, 1, 1), (*VAT_ROWS, follows)) == {}
