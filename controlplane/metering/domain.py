@@ -165,6 +165,14 @@ class ReadEvent:
     allocation: AllocationRecord | None = None
     slice: SliceCount | None = None
 
+    @property
+    def project_id(self) -> uuid.UUID | None:
+        """The project that the event names."""
+        if self.count is not None:
+            return self.count.place.project_id
+        named = self.allocation or self.slice
+        return None if named is None else named.project_id
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Place:

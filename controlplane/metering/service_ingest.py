@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from controlplane.kernel.errors import InvalidInput
-from controlplane.kernel.ids import TenantId, uuid7
+from controlplane.kernel.ids import ProjectId, TenantId, uuid7
 from controlplane.metering import (
     repository_allocations,
     repository_ingest,
@@ -52,6 +52,7 @@ def ingest(uow: UnitOfWork, raw_events: Sequence[Any], reporter: str | None = No
         except Refused as err:
             refused[index] = _refuse_raw(raw, str(err))
     events = _keep_known_tenants(uow, events, refused)
+    events = _keep_own_projects(uow, events, refused)
     batch_id = None
     results: dict[int, ItemOutcome] = {}
     if events:
@@ -114,6 +115,24 @@ def _keep_known_tenants(
         if event.tenant_id not in known:
             refused[event.index] = _refuse(event, "There is no such organization.")
     return [event for event in events if event.tenant_id in known]
+
+
+def _keep_own_projects(
+    uow: UnitOfWork, events: list[ReadEvent], refused: dict[int, ItemOutcome]
+) -> list[ReadEvent]:
+    """Refuse what names another organization's project.
+
+    A project that is not there any more is let pass: its usage may come weeks after its end.
+    """
+    named = {ProjectId(project_id) for event in events if (project_id := event.project_id) is not None}
+    owners = {p.value: t.value for p, t in tenancy.list_project_owners(uow, named).items()} if named else {}
+    kept = []
+    for event in events:
+        if event.project_id is not None and owners.get(event.project_id, event.tenant_id) != event.tenant_id:
+            refused[event.index] = _refuse(event, "The project belongs to another organization.")
+        else:
+            kept.append(event)
+    return kept
 
 
 def _keep_current_writers(

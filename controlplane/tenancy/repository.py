@@ -80,6 +80,13 @@ def list_existing(uow: UnitOfWork, tenant_ids: Collection[TenantId]) -> set[Tena
     return set(uow.session.scalars(select(TenantRow.id).where(TenantRow.id.in_(tenant_ids))))
 
 
+def list_project_owners(uow: UnitOfWork, project_ids: Collection[ProjectId]) -> dict[ProjectId, TenantId]:
+    rows = uow.session.execute(
+        select(ProjectRow.id, ProjectRow.tenant_id).where(ProjectRow.id.in_(project_ids))
+    )
+    return {row.id: row.tenant_id for row in rows}
+
+
 def lock_tenant(uow: UnitOfWork, tenant_id: TenantId) -> TenantRow | None:
     """Return the row, locked until this transaction ends."""
     return uow.session.scalars(

@@ -113,6 +113,11 @@ def list_existing(uow: UnitOfWork, tenant_ids: Collection[TenantId]) -> set[Tena
     return repository.list_existing(uow, tenant_ids)
 
 
+def list_project_owners(uow: UnitOfWork, project_ids: Collection[ProjectId]) -> dict[ProjectId, TenantId]:
+    """Whose these projects are, of those that there are (platform transaction)."""
+    return repository.list_project_owners(uow, project_ids)
+
+
 def get_tenant(uow: UnitOfWork, tenant_id: TenantId) -> Tenant:
     tenant = repository.find_tenant(uow, tenant_id)
     if tenant is None:

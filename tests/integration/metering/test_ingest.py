@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -12,14 +13,23 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import text
 
-from controlplane.kernel.ids import TenantId
+from controlplane.kernel.ids import ProjectId, TenantId
 from controlplane.kernel.period import Period
 from controlplane.metering import service
 from controlplane.plumbing.database import Database
 from controlplane.plumbing.settings import Settings
 from tests.fixtures.database import DatabaseUrls
 from tests.fixtures.tenants import Caller, bearer, make_key, operator_headers, sign_up
-from tests.fixtures.usage import BATCH, call_of, now, producer_headers, send, wire
+from tests.fixtures.usage import (
+    BATCH,
+    call_of,
+    gpu_event,
+    now,
+    producer_headers,
+    request_event,
+    send,
+    wire,
+)
 
 
 @pytest.fixture
@@ -242,3 +252,38 @@ class TestProof:
         ):
             with pytest.raises(Exception, match="permission denied"), database.system() as uow:
                 uow.session.execute(text(statement))
+
+
+def held_gpu(tenant_id: str, project_id: str) -> dict[str, Any]:
+    instant = now() - timedelta(minutes=1)
+    return gpu_event(tenant_id, project_id, "open", instant, instant, pod=f"pod-{project_id}-{tenant_id}")
+
+
+class TestWhoseProject:
+    @pytest.mark.case("M26")
+    @pytest.mark.parametrize("make", [request_event, held_gpu], ids=["a call", "a GPU"])
+    def test_an_event_that_names_another_organizations_project_is_refused_and_bills_nobody(
+        self,
+        api: TestClient,
+        database: Database,
+        caller: Caller,
+        producer: dict[str, str],
+        make: Callable[..., dict[str, Any]],
+    ) -> None:
+        other = sign_up(api, name="other")
+        mixed = [
+            make(caller.organization_id, other.project_id),
+            make(caller.organization_id, caller.project_id),
+            make(other.organization_id, caller.project_id),
+            # Of a project that is gone, usage may come late.
+            make(caller.organization_id, str(ProjectId.new())),
+        ]
+        answer = send(api, producer, mixed)
+        assert [result["result"] for result in answer["results"]] == [
+            "rejected",
+            "accepted",
+            "rejected",
+            "accepted",
+        ]
+        assert all("another organization" in answer["results"][index]["reason"] for index in (0, 2))
+        assert totals(database, other) == {}
