@@ -155,7 +155,7 @@ def create_secret(body: SecretCreate, edge: EdgeDep) -> Response:
             secret=SecretOut.of(
                 service_secrets.create_secret(
                     uow,
-                    edge.settings.pepper,
+                    edge.settings.sealing_ring,
                     actor=edge.principal.actor,
                     project_id=service_apps.find_project(uow, wanted, bound),
                     name=body.name,
@@ -196,7 +196,7 @@ def update_secret(secret_id: SecretPath, body: SecretUpdate, edge: EdgeDep) -> R
             secret=SecretOut.of(
                 service_secrets.replace_secret(
                     uow,
-                    edge.settings.pepper,
+                    edge.settings.sealing_ring,
                     wanted,
                     actor=edge.principal.actor,
                     bound=bound,

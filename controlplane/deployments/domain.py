@@ -295,12 +295,16 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class SealedSecret:
-    """A secret's value as it rests: AES-256-GCM under a key that only this installation can derive."""
+    """A secret's value as it rests: AES-256-GCM under a key that only this installation can derive.
+
+    `key_id` says under which of its sealing secrets.
+    """
 
     name: str
     version: int
     nonce: bytes
     ciphertext: bytes = field(repr=False)
+    key_id: str
 
 
 @dataclass(frozen=True, slots=True)

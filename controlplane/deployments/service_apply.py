@@ -26,6 +26,7 @@ from controlplane.deployments.service_narrate import narrate
 from controlplane.deployments.service_secrets import reveal
 from controlplane.kernel.errors import NotFound
 from controlplane.kernel.ids import RegionalDeploymentId
+from controlplane.kernel.keyring import Keyring
 from controlplane.plumbing.database import UnitOfWork
 
 
@@ -50,7 +51,7 @@ class CannotBuild(Exception):
         self.message = message
 
 
-def read_wish(uow: UnitOfWork, pepper: bytes, part_id: RegionalDeploymentId) -> Wish | None:
+def read_wish(uow: UnitOfWork, ring: Keyring, part_id: RegionalDeploymentId) -> Wish | None:
     """What to tell the cell now; None for a part that is not known here. Errors: CannotBuild."""
     row = repository.find_part_row(uow, part_id)
     if row is None:
@@ -62,7 +63,7 @@ def read_wish(uow: UnitOfWork, pepper: bytes, part_id: RegionalDeploymentId) -> 
     assert deployment_row is not None
     deployment = repository.to_deployment(deployment_row)
     try:
-        secrets = reveal(uow, pepper, part.tenant_id, part.project_id, deployment.secret_versions)
+        secrets = reveal(uow, ring, part.tenant_id, part.project_id, deployment.secret_versions)
         engine = find_engine(uow, deployment.plan, part)
         return Wish(part, tuple(build_manifests(part, deployment.plan, engine, secrets)))
     except (NotFound, SecretDamaged) as err:

@@ -17,6 +17,7 @@ from controlplane.deployments.write_budget_rules import Write
 from controlplane.kernel import bounds
 from controlplane.kernel.errors import Conflict, FieldProblem, InvalidInput, NotFound
 from controlplane.kernel.ids import ProjectId, SecretId, TenantId
+from controlplane.kernel.keyring import Keyring
 from controlplane.plumbing.cursors import Page
 from controlplane.plumbing.database import UnitOfWork
 from controlplane.plumbing.web import check_version
@@ -28,7 +29,7 @@ VERSIONS_MAX = 200
 
 
 def create_secret(
-    uow: UnitOfWork, pepper: bytes, *, actor: str, project_id: ProjectId, name: str, value: str
+    uow: UnitOfWork, ring: Keyring, *, actor: str, project_id: ProjectId, name: str, value: str
 ) -> Secret:
     """Store a new secret.
 
@@ -54,14 +55,14 @@ def create_secret(
             f"The project already has a secret called '{name}'.",
             fields=(FieldProblem("name", "is taken", "taken"),),
         )
-    _store(uow, pepper, row, value)
+    _store(uow, ring, row, value)
     _audit(uow, actor, "secret.created", row)
     return repository.to_secret(row)
 
 
 def replace_secret(
     uow: UnitOfWork,
-    pepper: bytes,
+    ring: Keyring,
     secret_id: SecretId,
     *,
     actor: str,
@@ -82,7 +83,7 @@ def replace_secret(
     spend(uow, Write.SECRET, row.id)
     row.version, row.size_bytes, row.updated_at = row.version + 1, _measure(value), uow.now
     uow.session.flush()
-    _store(uow, pepper, row, value)
+    _store(uow, ring, row, value)
     _audit(uow, actor, "secret.replaced", row)
     return repository.to_secret(row)
 
@@ -181,7 +182,7 @@ def _measure(value: str) -> int:
 
 
 def reveal(
-    uow: UnitOfWork, pepper: bytes, tenant_id: TenantId, project_id: ProjectId, versions: Mapping[str, int]
+    uow: UnitOfWork, ring: Keyring, tenant_id: TenantId, project_id: ProjectId, versions: Mapping[str, int]
 ) -> dict[str, str]:
     """Unseal the named versions for a cell. Needs a system transaction: a tenant's own cannot read them.
 
@@ -204,13 +205,37 @@ def reveal(
             )
         ).one_or_none()
         if sealed is not None:
-            held = SealedSecret(name, version, sealed.nonce, sealed.ciphertext)
-            values[name] = unseal(pepper, tenant_id, held)
+            held = SealedSecret(name, version, sealed.nonce, sealed.ciphertext, sealed.sealing_key_id)
+            values[name] = unseal(ring, tenant_id, held)
     return values
 
 
-def _store(uow: UnitOfWork, pepper: bytes, row: SecretRow, value: str) -> None:
-    sealed = seal(pepper, row.tenant_id, row.name, row.version, value)
+def reseal(uow: UnitOfWork, ring: Keyring, *, limit: int) -> int:
+    """Seal up to `limit` values anew that stand under another key than the writing one; say how many there were.
+
+    `uow` is a platform transaction. Errors: SecretDamaged for a value whose key is gone: nothing is changed then.
+    """
+    rows = uow.session.execute(
+        select(SecretVersionRow, SecretRow.name)
+        .join(
+            SecretRow,
+            (SecretRow.tenant_id == SecretVersionRow.tenant_id)
+            & (SecretRow.id == SecretVersionRow.secret_id),
+        )
+        .where(SecretVersionRow.sealing_key_id != ring.current.id)
+        .limit(limit)
+        .with_for_update(of=SecretVersionRow, skip_locked=True)
+    ).all()
+    for row, name in rows:
+        held = SealedSecret(name, row.version, row.nonce, row.ciphertext, row.sealing_key_id)
+        fresh = seal(ring, row.tenant_id, name, row.version, unseal(ring, row.tenant_id, held))
+        row.nonce, row.ciphertext, row.sealing_key_id = fresh.nonce, fresh.ciphertext, fresh.key_id
+    uow.session.flush()
+    return len(rows)
+
+
+def _store(uow: UnitOfWork, ring: Keyring, row: SecretRow, value: str) -> None:
+    sealed = seal(ring, row.tenant_id, row.name, row.version, value)
     uow.session.add(
         SecretVersionRow(
             tenant_id=row.tenant_id,
@@ -218,6 +243,7 @@ def _store(uow: UnitOfWork, pepper: bytes, row: SecretRow, value: str) -> None:
             version=row.version,
             nonce=sealed.nonce,
             ciphertext=sealed.ciphertext,
+            sealing_key_id=sealed.key_id,
             created_at=uow.now,
         )
     )

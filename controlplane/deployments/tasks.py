@@ -145,7 +145,7 @@ def tell_cell(context: Context, tenant_id: TenantId, part_id: RegionalDeployment
     for _ in range(TELL_ROUNDS_MAX):
         try:
             with context.database.system(tenant_id, is_read_only=True) as uow:
-                wish = read_wish(uow, context.settings.pepper, part_id)
+                wish = read_wish(uow, context.settings.sealing_ring, part_id)
         except CannotBuild as cannot:
             with context.database.system(tenant_id) as uow:
                 record_refused(uow, cannot.part, cannot.message)

@@ -57,7 +57,7 @@ class Admission:
         self._rates = rates_of(settings)
         self._trusted: Sequence[Network] = settings.trusted_networks
         # It names callers in this process and in Redis, and opens nothing.
-        self._secret = settings.pepper
+        self._secret = settings.token_ring.current.value
         self._limiter = limiter
         self._turns = Turns(TURNS_AT_ONCE, TURNS_WAITING_MAX)
         self._known: OrderedDict[str, str] = OrderedDict()

@@ -117,7 +117,7 @@ def authenticate(request: Request) -> None:
     database: Database = request.app.state.database
     settings: Settings = request.app.state.settings
     with database.system(is_read_only=True) as uow:
-        principal = identity.authenticate(uow, raw_key, settings.pepper)
+        principal = identity.authenticate(uow, raw_key, settings.hash_ring)
         now = uow.now
     if request.url.path.startswith(ADMIN_PREFIX):
         # Each handler checks too; a handler that forgets is still behind this door.
@@ -130,7 +130,7 @@ def authenticate(request: Request) -> None:
     recent_uses: identity.RecentUses = request.app.state.recent_uses
     if recent_uses.is_due(principal.key_id, now):
         with database.system() as uow:
-            identity.record_use(uow, principal.key_id)
+            identity.record_use(uow, principal.key_id, raw_key, settings.hash_ring)
 
 
 def create_app(settings: Settings, database: Database | None = None) -> FastAPI:

@@ -28,7 +28,7 @@ def build_config(settings: Settings) -> GatewayConfig:
         activator_port=settings.activator_port,
         state_dir=settings.state_dir.resolve(),
         redis_url=settings.redis_url,
-        pepper=settings.pepper,
+        hash_ring=settings.hash_ring,
         ingest_url=settings.ingest_url,
         ingest_key=settings.ingest_key.get_secret_value(),
         ingest_key_file=settings.ingest_key_file,

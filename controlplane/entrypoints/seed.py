@@ -57,8 +57,8 @@ def seed(
         invoicing.ensure_seller(uow)
         rating.seed(uow)
         for producer_key, source in producer_keys:
-            identity.register_operator_key(uow, producer_key, settings.pepper, Role.PRODUCER, source)
-        return identity.register_operator_key(uow, key, settings.pepper)
+            identity.register_operator_key(uow, producer_key, settings.hash_ring, Role.PRODUCER, source)
+        return identity.register_operator_key(uow, key, settings.hash_ring)
 
 
 def _ensure_key(settings: Settings, path: Path) -> str:

@@ -7,6 +7,8 @@ from datetime import datetime
 from enum import Enum
 from pathlib import Path
 
+from controlplane.kernel.keyring import Keyring
+
 
 class RouteState(Enum):
     ACTIVE = "active"
@@ -158,7 +160,7 @@ class GatewayConfig:
     activator_port: int
     state_dir: Path
     redis_url: str
-    pepper: bytes = field(repr=False)
+    hash_ring: Keyring
     internal_token: str = field(repr=False, default="")
     # Calls are refused while less than this is free on the disk that usage is recorded on.
     disk_reserve_bytes: int = 64 * 1024 * 1024

@@ -101,7 +101,7 @@ class HttpServer:
     def _key(self, request: web.Request) -> web.Response:
         key = request.headers.get("authorization", "").removeprefix("Bearer ")
         found = decide_caller(
-            self._store.keys, self._store.budgets, self._config.pepper, key, datetime.now(UTC)
+            self._store.keys, self._store.budgets, self._config.hash_ring, key, datetime.now(UTC)
         )
         if isinstance(found, ApiKey):
             identity = {

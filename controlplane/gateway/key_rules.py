@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 from controlplane.gateway.domain import ApiKey, BudgetState, KeySnapshot
+from controlplane.kernel.keyring import Keyring
 
 BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 RANDOM_LENGTH = 30
@@ -68,7 +69,17 @@ def hash_key(pepper: bytes, key: str) -> str:
     return hmac.new(pepper, key.encode(), hashlib.sha256).hexdigest()
 
 
-def decide_key(snapshot: KeySnapshot | None, pepper: bytes, key: str, now: datetime) -> ApiKey | KeyRefusal:
+def _find(snapshot: KeySnapshot, ring: Keyring, key: str) -> ApiKey | None:
+    """Look a key up under each secret that is still read: while one is replaced, hashes of both are published."""
+    for secret in ring.keys:
+        digest = hash_key(secret.value, key)
+        found = snapshot.by_hash.get(digest)
+        if found is not None and hmac.compare_digest(found.hash, digest):
+            return found
+    return None
+
+
+def decide_key(snapshot: KeySnapshot | None, ring: Keyring, key: str, now: datetime) -> ApiKey | KeyRefusal:
     """Say who a key belongs to, or why it may not call.
 
     The lookup is by keyed hash: its timing depends on a value that a caller without the pepper cannot choose.
@@ -77,9 +88,8 @@ def decide_key(snapshot: KeySnapshot | None, pepper: bytes, key: str, now: datet
         return KeyRefusal.MALFORMED
     if snapshot is None or now - snapshot.generated_at > SNAPSHOT_AGE_MAX:
         return KeyRefusal.SNAPSHOT_UNKNOWN
-    digest = hash_key(pepper, key)
-    found = snapshot.by_hash.get(digest)
-    if found is None or not hmac.compare_digest(found.hash, digest):
+    found = _find(snapshot, ring, key)
+    if found is None:
         return KeyRefusal.UNKNOWN
     if found.expires_at is not None and found.expires_at <= now:
         return KeyRefusal.EXPIRED
@@ -91,14 +101,14 @@ def decide_key(snapshot: KeySnapshot | None, pepper: bytes, key: str, now: datet
 
 
 def decide_caller(
-    snapshot: KeySnapshot | None, budgets: BudgetState | None, pepper: bytes, key: str, now: datetime
+    snapshot: KeySnapshot | None, budgets: BudgetState | None, ring: Keyring, key: str, now: datetime
 ) -> ApiKey | KeyRefusal:
     """As `decide_key`, and refuse who is past a hard budget, or has one that is not known any more.
 
     Where no budgets were ever published nobody has one. A state that grew old binds those alone who asked for a hard
     limit: everybody else is invoiced, and an outage of ours does not stop their calls.
     """
-    found = decide_key(snapshot, pepper, key, now)
+    found = decide_key(snapshot, ring, key, now)
     if isinstance(found, KeyRefusal) or budgets is None:
         return found
     is_exhausted = found.tenant_id in budgets.tenants or found.project_id in budgets.projects

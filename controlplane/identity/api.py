@@ -35,7 +35,7 @@ _SCOPE = "api_keys"
 
 def key_maker(settings: Settings) -> KeyMaker:
     """A key's text says whether it belongs to a real installation or to one on somebody's machine."""
-    return KeyMaker(settings.pepper, "live" if settings.environment == "production" else "local")
+    return KeyMaker(settings.hash_ring, "live" if settings.environment == "production" else "local")
 
 
 @router.get("/caller", operation_id="get_caller", summary="Show who I am", tags=["permissions"])

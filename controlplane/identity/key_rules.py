@@ -18,6 +18,7 @@ from controlplane.identity.domain import KeyKind, Role, Scope
 from controlplane.identity.matrix import MATRIX
 from controlplane.kernel.access import Action, Resource
 from controlplane.kernel.errors import FieldProblem, InvalidInput
+from controlplane.kernel.keyring import Keyring
 
 BASE62: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 RANDOM_LENGTH: Final = 30
@@ -68,6 +69,11 @@ def is_well_formed(text: str) -> bool:
 def hash_key(pepper: bytes, text: str) -> str:
     """The only form in which a key is stored: HMAC-SHA256 keyed with the server's pepper, in hexadecimal."""
     return hmac.new(pepper, text.encode(errors="surrogatepass"), hashlib.sha256).hexdigest()
+
+
+def list_hashes(ring: Keyring, text: str) -> list[str]:
+    """Return the forms in which a key may be stored: one for each secret that is still read, the writing one first."""
+    return [hash_key(key.value, text) for key in ring.keys]
 
 
 def decide_scopes(role: Role, wanted: frozenset[Scope] | None) -> frozenset[Scope]:

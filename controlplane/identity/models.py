@@ -28,6 +28,7 @@ class ApiKeyRow(Base):
     role: Mapped[str] = mapped_column(String(16))
     scopes: Mapped[list[str]] = mapped_column(ARRAY(String(16)))
     hash: Mapped[str] = mapped_column(String(64), unique=True)
+    hash_key_id: Mapped[str] = mapped_column(String(16))
     last_four: Mapped[str] = mapped_column(String(4))
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     created_by: Mapped[str] = mapped_column(String(100))

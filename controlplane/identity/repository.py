@@ -15,7 +15,7 @@ from controlplane.kernel.ids import ApiKeyId, TenantId
 from controlplane.plumbing.database import UnitOfWork
 
 
-def add(uow: UnitOfWork, key: ApiKey, key_hash: str) -> None:
+def add(uow: UnitOfWork, key: ApiKey, key_hash: str, hash_key_id: str) -> None:
     uow.session.add(
         ApiKeyRow(
             id=key.id,
@@ -26,6 +26,7 @@ def add(uow: UnitOfWork, key: ApiKey, key_hash: str) -> None:
             role=key.role,
             scopes=sorted(key.scopes),
             hash=key_hash,
+            hash_key_id=hash_key_id,
             last_four=key.last_four,
             created_at=key.created_at,
             created_by=key.created_by,
@@ -38,8 +39,9 @@ def add(uow: UnitOfWork, key: ApiKey, key_hash: str) -> None:
     uow.session.flush()
 
 
-def find_by_hash(uow: UnitOfWork, key_hash: str) -> ApiKey | None:
-    row = uow.session.scalars(select(ApiKeyRow).where(ApiKeyRow.hash == key_hash)).one_or_none()
+def find_by_hash(uow: UnitOfWork, hashes: Sequence[str]) -> ApiKey | None:
+    """Find a key by any of the hashes of its text."""
+    row = uow.session.scalars(select(ApiKeyRow).where(ApiKeyRow.hash.in_(hashes))).one_or_none()
     return None if row is None else to_key(row)
 
 
@@ -150,6 +152,25 @@ def set_revoked_at(
         .where(ApiKeyRow.tenant_id == tenant_id, ApiKeyRow.id == key_id)
         .values(revoked_at=revoked_at)
     )
+
+
+def rehash(uow: UnitOfWork, key_id: ApiKeyId, key_hash: str, hash_key_id: str) -> bool:
+    """Store a key's hash under another secret; False when it is stored so already."""
+    changed = uow.session.execute(
+        update(ApiKeyRow)
+        .where(ApiKeyRow.id == key_id, ApiKeyRow.hash_key_id != hash_key_id)
+        .values(hash=key_hash, hash_key_id=hash_key_id)
+        .returning(ApiKeyRow.id)
+    ).scalar_one_or_none()
+    return changed is not None
+
+
+def count_by_hash_key(uow: UnitOfWork) -> dict[str, int]:
+    """Count the live keys by the secret that their hash was made with."""
+    rows = uow.session.execute(
+        select(ApiKeyRow.hash_key_id, func.count()).where(*_live(uow)).group_by(ApiKeyRow.hash_key_id)
+    )
+    return {str(row[0]): int(row[1]) for row in rows}
 
 
 def touch(uow: UnitOfWork, key_id: ApiKeyId, not_since: datetime) -> bool:

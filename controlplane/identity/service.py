@@ -32,6 +32,7 @@ from controlplane.identity.service_snapshot import build_snapshot
 from controlplane.kernel.access import Action, Resource, tenant_of
 from controlplane.kernel.errors import Forbidden, NotFound, Unauthenticated
 from controlplane.kernel.ids import ProjectId, TenantId
+from controlplane.kernel.keyring import Keyring
 from controlplane.plumbing.database import UnitOfWork
 from controlplane.tenancy import service as tenancy
 from controlplane.tenancy.domain import TenantStatus
@@ -43,6 +44,7 @@ __all__ = [
     "SignedUp",
     "authenticate",
     "build_snapshot",
+    "count_by_hash_key",
     "create_key",
     "create_operator_key",
     "explain",
@@ -72,15 +74,14 @@ __all__ = [
 _NO_TENANT = TenantId(uuid.UUID(int=0))
 
 
-def authenticate(uow: UnitOfWork, raw_key: str, pepper: bytes) -> Principal:
+def authenticate(uow: UnitOfWork, raw_key: str, ring: Keyring) -> Principal:
     """Turn the text of a key into its holder.
 
     `uow` is a platform transaction (the tenant is not known yet) and may be read-only.
     Errors: Unauthenticated for an unknown, expired or revoked key and for one of a suspended tenant;
     Forbidden for a key that opens only the gateway. Only who holds a real key learns which of these it is.
     """
-    digest = key_rules.hash_key(pepper, raw_key)
-    key = repository.find_by_hash(uow, digest)
+    key = repository.find_by_hash(uow, key_rules.list_hashes(ring, raw_key))
     status = tenancy.find_status(uow, _NO_TENANT if key is None or key.tenant_id is None else key.tenant_id)
     if key is None or not key_rules.is_well_formed(raw_key):
         raise Unauthenticated("The API key is not valid.")
@@ -97,6 +98,11 @@ def authenticate(uow: UnitOfWork, raw_key: str, pepper: bytes) -> Principal:
     if Scope.MANAGE not in key.scopes:
         raise Forbidden("This API key may only call models on the gateway; it lacks the scope 'manage'.")
     return to_principal(key)
+
+
+def count_by_hash_key(uow: UnitOfWork) -> dict[str, int]:
+    """Count live keys by the id of the secret that their hash was made with (platform transaction)."""
+    return repository.count_by_hash_key(uow)
 
 
 def to_principal(key: ApiKey) -> Principal:

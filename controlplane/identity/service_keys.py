@@ -14,6 +14,7 @@ from controlplane.identity.events import ApiKeyChanged
 from controlplane.identity.recent_uses import USE_RECORDED_EACH
 from controlplane.kernel.errors import Conflict, FieldProblem, Forbidden, InvalidInput, NotFound
 from controlplane.kernel.ids import ApiKeyId, ProjectId, TenantId
+from controlplane.kernel.keyring import Keyring
 from controlplane.kernel.principal import INSTALLATION_ROLES
 from controlplane.plumbing.cursors import Page
 from controlplane.plumbing.database import UnitOfWork
@@ -29,9 +30,9 @@ _FIRST_NAMES = {Role.PLATFORM: "platform operator", Role.PRODUCER: "usage produc
 
 @dataclass(frozen=True, slots=True)
 class KeyMaker:
-    """What making a key needs from the process: the pepper, and `live` or `local` for the key's text."""
+    """What making a key needs: the secrets that key hashes, and `live` or `local` for the key's text."""
 
-    pepper: bytes
+    ring: Keyring
     environment: str
 
 
@@ -89,7 +90,8 @@ def issue_key(
         last_used_at=None,
         source=wish.source,
     )
-    repository.add(uow, key, key_rules.hash_key(maker.pepper, secret))
+    writing = maker.ring.current
+    repository.add(uow, key, key_rules.hash_key(writing.value, secret), writing.id)
     record_change(uow, key, actor, "api_key.created")
     return IssuedKey(key, secret)
 
@@ -142,7 +144,7 @@ def roll_key(
 
 
 def register_operator_key(
-    uow: UnitOfWork, secret: str, pepper: bytes, role: Role = Role.PLATFORM, source: str | None = None
+    uow: UnitOfWork, secret: str, ring: Keyring, role: Role = Role.PLATFORM, source: str | None = None
 ) -> bool:
     """Make a text the platform operator's key, or a producer's; False when it is that already.
 
@@ -151,8 +153,7 @@ def register_operator_key(
     """
     if not key_rules.is_well_formed(secret) or not secret.startswith(f"rmp_{KeyKind.ADM}_"):
         raise InvalidInput("The text is not an operator key (rmp_adm_…).")
-    digest = key_rules.hash_key(pepper, secret)
-    known = repository.find_by_hash(uow, digest)
+    known = repository.find_by_hash(uow, key_rules.list_hashes(ring, secret))
     if known is not None:
         if known.state(uow.now) is not KeyState.ACTIVE:
             raise Conflict(
@@ -181,14 +182,22 @@ def register_operator_key(
         last_used_at=None,
         source=source,
     )
-    repository.add(uow, key, digest)
+    repository.add(uow, key, key_rules.hash_key(ring.current.value, secret), ring.current.id)
     record_change(uow, key, "seed", "api_key.created")
     return True
 
 
-def record_use(uow: UnitOfWork, key_id: ApiKeyId) -> None:
-    """Note that a key was used, at most once in USE_RECORDED_EACH over all processes (platform transaction)."""
+def record_use(uow: UnitOfWork, key_id: ApiKeyId, secret: str = "", ring: Keyring | None = None) -> None:
+    """Note that a key was used, at most once in USE_RECORDED_EACH over all processes (platform transaction).
+
+    With its text and the secrets, its hash is brought under the secret that writes now: only here is the text known.
+    """
     repository.touch(uow, key_id, uow.now - USE_RECORDED_EACH)
+    if ring is None:
+        return
+    writing = ring.current
+    if repository.rehash(uow, key_id, key_rules.hash_key(writing.value, secret), writing.id):
+        uow.emit(ApiKeyChanged(key_id, None))
 
 
 def _lock_grantable(uow: UnitOfWork, principal: Principal, key_id: ApiKeyId) -> ApiKey:

@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 from uuid import UUID
 
 from controlplane.kernel.errors import InvalidInput
+from controlplane.kernel.keyring import Keyring
 
 PAGE_DEFAULT = 50
 PAGE_MAX = 200
@@ -33,18 +34,19 @@ class Page(Generic[T]):
         return cls(kept, id_of(kept[-1]) if len(items) > limit else None)
 
 
-def encode_cursor(after: UUID, scope: str, secret: bytes) -> str:
-    return base64.urlsafe_b64encode(after.bytes + _mac(after.bytes, scope, secret)).decode()
+def encode_cursor(after: UUID, scope: str, ring: Keyring) -> str:
+    return base64.urlsafe_b64encode(after.bytes + _mac(after.bytes, scope, ring.current.value)).decode()
 
 
-def decode_cursor(text: str, scope: str, secret: bytes) -> UUID:
+def decode_cursor(text: str, scope: str, ring: Keyring) -> UUID:
     """Read a cursor; InvalidInput when it is damaged, made up, or of another list."""
     try:
         raw = base64.urlsafe_b64decode(text.encode())
     except ValueError:
         raw = b""
     body, mac = raw[:16], raw[16:]
-    if len(raw) != 16 + _MAC_BYTES or not hmac.compare_digest(mac, _mac(body, scope, secret)):
+    is_ours = any(hmac.compare_digest(mac, _mac(body, scope, key.value)) for key in ring.keys)
+    if len(raw) != 16 + _MAC_BYTES or not is_ours:
         raise InvalidInput("The cursor is not one that this list gave out; start again without it.")
     return UUID(bytes=body)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,6 +13,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from controlplane.kernel.errors import IdempotencyInFlight, IdempotencyMismatch, InvalidInput
 from controlplane.kernel.ids import TenantId
+from controlplane.kernel.keyring import Keyring
 from controlplane.plumbing.database import UnitOfWork
 from controlplane.plumbing.orm import Base, IdType
 
@@ -40,13 +42,13 @@ class StoredResponse:
     etag: str | None
 
 
-def hash_request(secret: bytes, method: str, path: str, body: bytes) -> str:
-    """A keyed hash: a body may hold a secret of few bits, which a bare hash would let somebody guess."""
+def hash_request(ring: Keyring, method: str, path: str, body: bytes) -> list[str]:
+    """Keyed hashes, the writing key's first: a bare hash would let somebody guess a body's secret of few bits."""
     message = b"\n".join((b"idempotency", method.encode(), path.encode(), body))
-    return hmac.new(secret, message, hashlib.sha256).hexdigest()
+    return [hmac.new(key.value, message, hashlib.sha256).hexdigest() for key in ring.keys]
 
 
-def replay_or_begin(uow: UnitOfWork, scope: str, key: str, request_hash: str) -> StoredResponse | None:
+def replay_or_begin(uow: UnitOfWork, scope: str, key: str, hashes: Sequence[str]) -> StoredResponse | None:
     """Return the stored answer, or None after taking the key for this transaction.
 
     Errors: InvalidInput for an empty or oversized key, IdempotencyInFlight while another transaction works under the
@@ -63,7 +65,7 @@ def replay_or_begin(uow: UnitOfWork, scope: str, key: str, request_hash: str) ->
     row = uow.session.get(IdempotencyRow, (scope, key))
     if row is None:
         return None
-    if row.request_hash != request_hash:
+    if row.request_hash not in hashes:
         raise IdempotencyMismatch("This Idempotency-Key was already used for a different request.")
     return StoredResponse(row.status, row.body, row.etag)
 

@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from controlplane.kernel.keyring import Keyring, parse_keyring
 from controlplane.plumbing.address_rules import Network, parse_networks
 
 
@@ -23,6 +24,12 @@ class Settings(BaseSettings):
     system_database_url: SecretStr = SecretStr("")
     redis_url: str = Field(default="redis://127.0.0.1:6379/0", validation_alias="REDIS_URL")
     kubeconfig: Path | None = Field(default=None, validation_alias="KUBECONFIG")
+    # One secret for each purpose, "<id>:<hex>" and comma-separated, the writing one first; see kernel/keyring.py.
+    hash_keys: SecretStr = SecretStr("")
+    sealing_keys: SecretStr = SecretStr("")
+    session_keys: SecretStr = SecretStr("")
+    token_keys: SecretStr = SecretStr("")
+    # The one secret of installations from before there was one for each purpose; stands for those that are not set.
     key_pepper: SecretStr = SecretStr("")
     state_dir: Path = Path("build/local/state")
     # Where programs without a port leave signs of life for probes; none: they leave none.
@@ -84,12 +91,33 @@ class Settings(BaseSettings):
         return text
 
     @property
-    def pepper(self) -> bytes:
-        """The secret that keys every hash of an API key and signs cursors; at least 32 bytes."""
-        raw = bytes.fromhex(self.key_pepper.get_secret_value())
-        if len(raw) < 32:
-            raise ValueError("REMPART_KEY_PEPPER must be at least 32 bytes in hexadecimal")
-        return raw
+    def hash_ring(self) -> Keyring:
+        """Keys the hashes of API keys: api, gateway, seed."""
+        return self._ring("HASH_KEYS", self.hash_keys)
+
+    @property
+    def sealing_ring(self) -> Keyring:
+        """Seals tenants' secrets: api and worker."""
+        return self._ring("SEALING_KEYS", self.sealing_keys)
+
+    @property
+    def session_ring(self) -> Keyring:
+        """Seals people's sessions: portal."""
+        return self._ring("SESSION_KEYS", self.session_keys)
+
+    @property
+    def token_ring(self) -> Keyring:
+        """Signs cursors, and keys the hashes of requests that may be repeated: api."""
+        return self._ring("TOKEN_KEYS", self.token_keys)
+
+    def _ring(self, name: str, own: SecretStr) -> Keyring:
+        text = own.get_secret_value() or self.key_pepper.get_secret_value()
+        if not text:
+            raise ValueError(f"REMPART_{name} is not set: this program was not given that secret")
+        try:
+            return parse_keyring(text)
+        except ValueError as error:
+            raise ValueError(f"REMPART_{name}: {error}") from None
 
 
 @lru_cache(maxsize=1)

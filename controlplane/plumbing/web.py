@@ -194,11 +194,11 @@ class Edge:
         key = self.request.headers.get("Idempotency-Key") if self.request.method == "POST" else None
         scope = self._scope()
         with self._open() as uow:
-            request_hash = hash_request(
-                self.settings.pepper, self.request.method, self.request.url.path, self.request.state.body
+            hashes = hash_request(
+                self.settings.token_ring, self.request.method, self.request.url.path, self.request.state.body
             )
             if key is not None:
-                stored = replay_or_begin(uow, scope, key, request_hash)
+                stored = replay_or_begin(uow, scope, key, hashes)
                 if stored is not None:
                     return _respond(stored, is_replay=True)
             result = change(uow)
@@ -211,7 +211,7 @@ class Edge:
                 kept = stored
                 if redact is not None and result is not None:
                     kept = replace(stored, body=redact(result).model_dump_json(by_alias=True).encode())
-                store_response(uow, scope, key, request_hash, kept)
+                store_response(uow, scope, key, hashes[0], kept)
         return _respond(stored)
 
     def answer(self, result: BaseModel, version: int | None = None) -> Response:
@@ -235,11 +235,15 @@ class Edge:
         return int(text)
 
     def page_after(self, paging: Paging, scope: str) -> Any:
-        return None if paging.cursor is None else decode_cursor(paging.cursor, scope, self.settings.pepper)
+        return (
+            None if paging.cursor is None else decode_cursor(paging.cursor, scope, self.settings.token_ring)
+        )
 
     def next_cursor(self, page: Page[Any], scope: str) -> str | None:
         return (
-            None if page.next_after is None else encode_cursor(page.next_after, scope, self.settings.pepper)
+            None
+            if page.next_after is None
+            else encode_cursor(page.next_after, scope, self.settings.token_ring)
         )
 
     def _open(self, *, is_read_only: bool = False) -> Any:

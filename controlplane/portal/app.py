@@ -114,7 +114,7 @@ def create_app(
 
     app = FastAPI(title="Rempart portal", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
     app.state.portal = Portal(
-        sessions=Sessions(store, settings.pepper, chosen),
+        sessions=Sessions(store, settings.session_ring, chosen),
         renderer=Renderer(),
         clock=chosen,
         api_url=settings.api_url,

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from controlplane.kernel.clock import Clock
+from controlplane.kernel.keyring import Keyring
 
 IDLE = timedelta(minutes=30)
 ABSOLUTE = timedelta(hours=12)
@@ -52,37 +53,62 @@ class Session:
         return not self.organization_id
 
 
+@dataclass(frozen=True, slots=True)
+class _Keys:
+    """What one session secret is used for, each under a key of its own."""
+
+    seal: AESGCM
+    form_key: bytes = field(repr=False)
+    name_key: bytes = field(repr=False)
+
+    @classmethod
+    def of(cls, secret: bytes) -> _Keys:
+        return cls(
+            AESGCM(_derive(secret, _SEAL_LABEL)), _derive(secret, _FORM_LABEL), _derive(secret, _NAME_LABEL)
+        )
+
+    def name(self, session_id: str) -> str:
+        return REDIS_PREFIX + hmac.new(self.name_key, session_id.encode(), hashlib.sha256).hexdigest()
+
+    def form_token(self, visitor: str) -> str:
+        return hmac.new(self.form_key, visitor.encode(), hashlib.sha256).hexdigest()
+
+
 class Sessions:
     """The store. Errors: redis.RedisError when Redis does not answer."""
 
-    def __init__(self, client: redis.Redis, pepper: bytes, clock: Clock) -> None:
+    def __init__(self, client: redis.Redis, ring: Keyring, clock: Clock) -> None:
         self._redis = client
         self._clock = clock
-        self._seal = AESGCM(_derive(pepper, _SEAL_LABEL))
-        self._form_key = _derive(pepper, _FORM_LABEL)
-        self._name_key = _derive(pepper, _NAME_LABEL)
+        # The first one begins sessions; those that were begun under another one go on to their end.
+        self._keys = [_Keys.of(key.value) for key in ring.keys]
 
     def open(self, *, key: str, key_id: str, role: str, organization_id: str, name: str) -> Session:
         """Begin a session under a new id."""
         session = Session(
             new_id(), key, key_id, role, organization_id, name, self._clock.now().astimezone(UTC)
         )
-        name_in_redis = self._name(session.id)
+        keys = self._keys[0]
+        name_in_redis = keys.name(session.id)
         nonce = os.urandom(_NONCE_BYTES)
-        sealed = self._seal.encrypt(nonce, orjson.dumps(asdict(session)), name_in_redis.encode())
+        sealed = keys.seal.encrypt(nonce, orjson.dumps(asdict(session)), name_in_redis.encode())
         self._redis.set(name_in_redis, nonce + sealed, ex=IDLE)
         return session
 
     def find(self, session_id: str) -> Session | None:
         """Return a session that still lasts, and let it last: idle time begins anew, absolute time does not."""
-        name = self._name(session_id)
-        stored = self._redis.getex(name, ex=IDLE)
-        if not isinstance(stored, bytes):
-            return None
+        for keys in self._keys:
+            name = keys.name(session_id)
+            stored = self._redis.getex(name, ex=IDLE)
+            if isinstance(stored, bytes):
+                return self._open(keys, name, stored)
+        return None
+
+    def _open(self, keys: _Keys, name: str, stored: bytes) -> Session | None:
         try:
-            text = self._seal.decrypt(stored[:_NONCE_BYTES], stored[_NONCE_BYTES:], name.encode())
+            text = keys.seal.decrypt(stored[:_NONCE_BYTES], stored[_NONCE_BYTES:], name.encode())
         except InvalidTag:
-            # Altered, or sealed under another pepper: nobody is signed in by it.
+            # Altered, or moved from another session: nobody is signed in by it.
             self._redis.delete(name)
             return None
         facts = orjson.loads(text)
@@ -93,7 +119,7 @@ class Sessions:
         return session
 
     def close(self, session_id: str) -> None:
-        self._redis.delete(self._name(session_id))
+        self._redis.delete(*[keys.name(session_id) for keys in self._keys])
 
     def ping(self) -> None:
         """Errors: redis.RedisError when the store does not answer."""
@@ -101,14 +127,12 @@ class Sessions:
 
     def form_token(self, visitor: str) -> str:
         """Return the token that forms shown to this visitor (a session's or sign-in page's id) carry."""
-        return hmac.new(self._form_key, visitor.encode(), hashlib.sha256).hexdigest()
+        return self._keys[0].form_token(visitor)
 
     def is_form_token(self, visitor: str, token: str) -> bool:
-        return hmac.compare_digest(self.form_token(visitor).encode(), token.encode())
-
-    def _name(self, session_id: str) -> str:
-        digest = hmac.new(self._name_key, session_id.encode(), hashlib.sha256).hexdigest()
-        return REDIS_PREFIX + digest
+        return any(
+            hmac.compare_digest(keys.form_token(visitor).encode(), token.encode()) for keys in self._keys
+        )
 
 
 def new_id() -> str:
@@ -116,5 +140,5 @@ def new_id() -> str:
     return secrets.token_urlsafe(_ID_BYTES)
 
 
-def _derive(pepper: bytes, label: bytes) -> bytes:
-    return HKDF(algorithm=hashes.SHA256(), length=_KEY_BYTES, salt=None, info=label).derive(pepper)
+def _derive(secret: bytes, label: bytes) -> bytes:
+    return HKDF(algorithm=hashes.SHA256(), length=_KEY_BYTES, salt=None, info=label).derive(secret)

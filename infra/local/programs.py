@@ -81,13 +81,18 @@ def program_specs(layout: Layout, addresses: Addresses, secrets: LocalSecrets) -
     common = {"REMPART_ENVIRONMENT": "local", "REMPART_STATE_DIR": str(layout.state)}
     owner = common | {"DATABASE_URL": addresses.database_url}
     redis = {"REDIS_URL": addresses.redis_url}
-    pepper = {"REMPART_KEY_PEPPER": secrets.key_pepper}
-    system = common | redis | pepper | {"REMPART_SYSTEM_DATABASE_URL": addresses.system_database_url}
+    # Each program gets the secrets of its own work: from inside one of them the others' work stays shut.
+    hashes = {"REMPART_HASH_KEYS": secrets.hash_keys}
+    sealing = {"REMPART_SEALING_KEYS": secrets.sealing_keys}
+    tokens = {"REMPART_TOKEN_KEYS": secrets.token_keys}
+    sessions = {"REMPART_SESSION_KEYS": secrets.session_keys}
+    system = common | redis | {"REMPART_SYSTEM_DATABASE_URL": addresses.system_database_url}
     both = system | {"REMPART_DATABASE_URL": addresses.app_database_url}
     cluster = {"KUBECONFIG": str(addresses.kubeconfigs["rempart-controlplane"])}
     seed = (
         owner
         | both
+        | hashes
         | {
             "REMPART_ADMIN_KEY_FILE": str(layout.admin_key_file),
             "REMPART_PRODUCER_KEYS": f"/gateways/{GATEWAY}={layout.gateway_key_file},"
@@ -101,17 +106,21 @@ def program_specs(layout: Layout, addresses: Addresses, secrets: LocalSecrets) -
     specs = [
         _one_shot("migrate", "the schema is the newest", f"{ENTRY}.migrate", ("database",), owner),
         _one_shot("seed", "the operator's key and first rows", f"{ENTRY}.seed", ("migrate", "redis"), seed),
-        _api(addresses, both | cluster, celled),
-        *_background(system, both | cluster, seeded, celled),
+        _api(addresses, both | cluster | hashes | sealing | tokens, celled),
+        *_background(system, both | cluster, sealing, seeded, celled),
         _operators(layout, addresses, common | redis | cell_ingest),
-        *_gateway(layout, addresses, common | redis | pepper | gateway_ingest),
-        _portal(addresses, common | redis | pepper),
+        *_gateway(layout, addresses, common | redis | hashes | gateway_ingest),
+        _portal(addresses, common | redis | sessions),
     ]
     return [_measured(spec, addresses.ports) for spec in specs]
 
 
 def _background(
-    system: Mapping[str, str], whole: Mapping[str, str], seeded: tuple[str, ...], celled: tuple[str, ...]
+    system: Mapping[str, str],
+    whole: Mapping[str, str],
+    sealing: Mapping[str, str],
+    seeded: tuple[str, ...],
+    celled: tuple[str, ...],
 ) -> list[ProcessSpec]:
     """What works without being asked: the worker, the clock, the outbox and the eyes on the cells."""
     return [
@@ -120,7 +129,7 @@ def _background(
             "does what was decided",
             f"{ENTRY}.worker",
             celled,
-            whole,
+            {**whole, **sealing},
             sign=probes.is_connected,
         ),
         _python(

@@ -17,6 +17,7 @@ from controlplane.gateway.domain import ApiKey, BudgetState, KeySnapshot
 from controlplane.gateway.key_rules import decide_caller, hash_key
 from controlplane.identity import key_rules as identity
 from controlplane.identity.domain import KeyKind
+from controlplane.kernel.keyring import Keyring
 from tests.bench.common import quantiles
 
 PEPPER = b"p" * 32
@@ -55,9 +56,9 @@ def main() -> None:
     without, with_budgets = [], []
     for _ in range(RUNS):
         # In turn, so that a busy machine is as busy for one as for the other.
-        without.append(measure(lambda: decide_caller(keys, None, PEPPER, key, now)))
-        with_budgets.append(measure(lambda: decide_caller(keys, budgets, PEPPER, key, now)))
-    assert decide_caller(keys, budgets, PEPPER, key, now) == owner
+        without.append(measure(lambda: decide_caller(keys, None, Keyring.single(PEPPER), key, now)))
+        with_budgets.append(measure(lambda: decide_caller(keys, budgets, Keyring.single(PEPPER), key, now)))
+    assert decide_caller(keys, budgets, Keyring.single(PEPPER), key, now) == owner
     # The least of each: what the lookup costs when nothing disturbs it.
     added = min(with_budgets) - min(without)
     document = {

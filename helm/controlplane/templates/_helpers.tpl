@@ -31,7 +31,7 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 {{- /* Each program: which secret settings it reads, whether it talks to cells, how long it may take to stop. */ -}}
 {{- define "rempart-controlplane.components" -}}
 api:
-  secrets: [REMPART_DATABASE_URL, REMPART_SYSTEM_DATABASE_URL, REDIS_URL, REMPART_KEY_PEPPER]
+  secrets: [REMPART_DATABASE_URL, REMPART_SYSTEM_DATABASE_URL, REDIS_URL, REMPART_HASH_KEYS, REMPART_SEALING_KEYS, REMPART_TOKEN_KEYS]
   cluster: true
   port: 8080
   live: /healthz
@@ -39,7 +39,7 @@ api:
   # Five seconds until no door sends calls here, 25 for those that run.
   stopSeconds: 40
 worker:
-  secrets: [REMPART_DATABASE_URL, REMPART_SYSTEM_DATABASE_URL, REDIS_URL, REMPART_KEY_PEPPER]
+  secrets: [REMPART_DATABASE_URL, REMPART_SYSTEM_DATABASE_URL, REDIS_URL, REMPART_SEALING_KEYS]
   cluster: true
   stopSeconds: 60
 beat:
@@ -57,7 +57,7 @@ watcher:
 {{- if .Values.portal.enabled }}
 portal:
   # It knows the API and no database.
-  secrets: [REDIS_URL, REMPART_KEY_PEPPER]
+  secrets: [REDIS_URL, REMPART_SESSION_KEYS]
   cluster: false
   port: 8084
   live: /livez

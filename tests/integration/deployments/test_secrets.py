@@ -22,7 +22,7 @@ NEW_VALUE = "n3w-Okapi-1234"
 def values_for_cell(fleet: Fleet, part: dict[str, object]) -> dict[str, str]:
     held = fleet.part(part)
     with fleet.database.system(held.tenant_id, is_read_only=True) as uow:
-        wish = read_wish(uow, fleet.context.settings.pepper, held.id)
+        wish = read_wish(uow, fleet.context.settings.sealing_ring, held.id)
     assert wish is not None
     assert VALUE not in repr(wish)
     [secret] = [manifest for manifest in wish.manifests if manifest["kind"] == "Secret"]

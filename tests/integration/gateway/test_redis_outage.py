@@ -19,6 +19,7 @@ from controlplane.gateway.redis_feed import RedisFeed, connect
 from controlplane.gateway.store import BUDGETS_KEY, KEYS_KEY, Store
 from controlplane.identity import key_rules as identity
 from controlplane.identity.domain import KeyKind
+from controlplane.kernel.keyring import Keyring
 from tests.fixtures.database import running_redis
 
 PEPPER = b"p" * 32
@@ -60,7 +61,7 @@ def test_without_redis_calls_flow_but_for_hard_budgets_that_nobody_knows_any_mor
     store.load()
 
     def decide(key: str, later: timedelta = timedelta(0), held: Store = store) -> Any:
-        return decide_caller(held.keys, held.budgets, PEPPER, key, datetime.now(UTC) + later)
+        return decide_caller(held.keys, held.budgets, Keyring.single(PEPPER), key, datetime.now(UTC) + later)
 
     async def follow() -> None:
         with running_redis(tmp_path) as (url, server):

@@ -16,6 +16,7 @@ from controlplane.identity import service as identity
 from controlplane.identity import tasks
 from controlplane.kernel.errors import Unauthenticated
 from controlplane.kernel.ids import ApiKeyId, EventId
+from controlplane.kernel.keyring import Keyring
 from controlplane.plumbing.cluster import Clusters
 from controlplane.plumbing.consumers import Event
 from controlplane.plumbing.context import Context
@@ -55,7 +56,7 @@ class TestRefusal:
         with database.system() as uow:
             uow.now += timedelta(days=1)
             with pytest.raises(Unauthenticated, match="expired"):
-                identity.authenticate(uow, key["secret"], settings.pepper)
+                identity.authenticate(uow, key["secret"], settings.hash_ring)
 
     def test_key_for_the_gateway_alone_does_not_open_this_door(self, api: TestClient) -> None:
         key = make_key(api, sign_up(api), role="developer", scopes=["inference"])
@@ -66,7 +67,7 @@ class TestRefusal:
     def test_key_of_another_pepper_is_unknown(self, api: TestClient, database: Database) -> None:
         caller = sign_up(api)
         with database.system() as uow, pytest.raises(Unauthenticated):
-            identity.authenticate(uow, caller.secret, bytes(32))
+            identity.authenticate(uow, caller.secret, Keyring.single(bytes(32)))
 
 
 class TestMaking:
@@ -132,9 +133,9 @@ class TestRoll:
             assert api.get("/v1/organization", headers=bearer(key["secret"])).status_code == 200
         with database.system() as uow:
             uow.now += timedelta(hours=2)
-            identity.authenticate(uow, new["secret"], settings.pepper)
+            identity.authenticate(uow, new["secret"], settings.hash_ring)
             with pytest.raises(Unauthenticated, match="revoked"):
-                identity.authenticate(uow, old["secret"], settings.pepper)
+                identity.authenticate(uow, old["secret"], settings.hash_ring)
         again = api.post(f"/v1/api_keys/{old['id']}/roll", json={}, headers=caller.headers)
         assert again.status_code == 409
 
@@ -179,14 +180,14 @@ class TestSnapshot:
         snapshot = parse_keys(orjson.loads(publish(database, settings)))
         now = datetime.now(UTC)
         decide = gateway_rules.decide_key
-        default = decide(snapshot, settings.pepper, caller.secret, now)
+        default = decide(snapshot, settings.hash_ring, caller.secret, now)
         assert not isinstance(default, gateway_rules.KeyRefusal)
         assert (default.key_id, default.project_id) == (caller.key_id, caller.project_id)
-        chat = decide(snapshot, settings.pepper, bound["secret"], now)
+        chat = decide(snapshot, settings.hash_ring, bound["secret"], now)
         assert not isinstance(chat, gateway_rules.KeyRefusal)
         assert chat.project_id == project["id"]
         unknown = gateway_rules.KeyRefusal.UNKNOWN
-        assert decide(snapshot, settings.pepper, viewer["secret"], now) is unknown
+        assert decide(snapshot, settings.hash_ring, viewer["secret"], now) is unknown
 
     def test_revoked_keys_and_suspended_tenants_leave_the_snapshot(
         self, api: TestClient, database: Database, settings: Settings

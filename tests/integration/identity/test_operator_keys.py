@@ -108,10 +108,10 @@ class TestLife:
         with database.system() as uow:
             uow.now += timedelta(hours=1)
             with pytest.raises(Unauthenticated, match="revoked"):
-                identity.authenticate(uow, old["secret"], settings.pepper)
+                identity.authenticate(uow, old["secret"], settings.hash_ring)
             uow.now += timedelta(days=30)
             with pytest.raises(Unauthenticated, match="expired"):
-                identity.authenticate(uow, new["secret"], settings.pepper)
+                identity.authenticate(uow, new["secret"], settings.hash_ring)
         assert admin.delete(f"{KEYS}/{new['id']}").json()["api_key"]["state"] == "REVOKED"
         assert admin.get("/v1/admin/invoices", headers=bearer(new["secret"])).status_code == 401
 

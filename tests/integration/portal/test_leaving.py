@@ -205,7 +205,7 @@ def test_the_portal_ends_within_seconds_with_answers_open(world: World, gateway:
     environment = {
         **os.environ,
         "REDIS_URL": settings.redis_url,
-        "REMPART_KEY_PEPPER": settings.pepper.hex(),
+        "REMPART_KEY_PEPPER": settings.key_pepper.get_secret_value(),
         "REMPART_API_URL": settings.api_url,
         "REMPART_GATEWAY_URL": gateway.url,
         "REMPART_PORTAL_PORT": str(port),

@@ -59,7 +59,7 @@ def test_a_sealed_session_does_not_open_elsewhere(world: World) -> None:
     """What is copied under another session's name signs nobody in."""
     with world.signed_in(world.tenant.secret) as one, world.signed_in(world.operator_key) as other:
         sessions = one.http.app.state.portal.sessions  # type: ignore[attr-defined]
-        names = [sessions._name(session_cookie(each)) for each in (one, other)]
+        names = [sessions._keys[0].name(session_cookie(each)) for each in (one, other)]
         with redis.Redis.from_url(world.settings.redis_url) as client:
             client.copy(names[1], names[0], replace=True)
         assert "reason=ended" in is_sent_to_sign_in(one)
@@ -68,7 +68,7 @@ def test_a_sealed_session_does_not_open_elsewhere(world: World) -> None:
 def test_a_session_ends_when_it_is_left_alone(world: World) -> None:
     with world.signed_in(world.tenant.secret) as visitor:
         sessions = visitor.http.app.state.portal.sessions  # type: ignore[attr-defined]
-        name = sessions._name(session_cookie(visitor))
+        name = sessions._keys[0].name(session_cookie(visitor))
         with redis.Redis.from_url(world.settings.redis_url) as client:
             assert client.ttl(name) <= IDLE.total_seconds()
             client.expire(name, 60)

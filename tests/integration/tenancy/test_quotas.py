@@ -16,6 +16,7 @@ from controlplane.identity.domain import Principal, Role
 from controlplane.identity.service import KeyMaker
 from controlplane.kernel.errors import QuotaExceeded
 from controlplane.kernel.ids import ApiKeyId, TenantId
+from controlplane.kernel.keyring import Keyring
 from controlplane.plumbing.database import Database
 from controlplane.plumbing.settings import Settings
 from controlplane.tenancy.domain import QUOTA_WORDS, QuotaName
@@ -118,7 +119,7 @@ class TestKeys:
         caller = sign_up(api)
         tenant_id = TenantId.parse(caller.organization_id)
         owner = Principal(ApiKeyId.new(), Role.OWNER, tenant_id)
-        maker = KeyMaker(bytes(32), "local")
+        maker = KeyMaker(Keyring.single(bytes(32)), "local")
         with database.tenant(tenant_id) as uow:
             wish = identity.KeyWish("k", Role.VIEWER)
             for _ in range(99):

@@ -12,6 +12,7 @@ import pytest
 
 from controlplane.gateway.domain import GatewayConfig
 from controlplane.gateway.envoy_bootstrap import build_arguments
+from controlplane.kernel.keyring import Keyring
 from tests.operators.chart.charts import FULL, REQUIRED, Helm, Object, containers_of, pod_of, workloads
 
 COMMAND_SECONDS_MAX = 30.0
@@ -74,7 +75,7 @@ def config_of(gateway: Object) -> GatewayConfig:
         activator_port=int(told["REMPART_ACTIVATOR_PORT"]),
         state_dir=Path(told["REMPART_STATE_DIR"]),
         redis_url="",
-        pepper=b"",
+        hash_ring=Keyring.single(b"p" * 32),
         workers=int(told["REMPART_GATEWAY_WORKERS"]),
     )
 

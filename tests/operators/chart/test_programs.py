@@ -141,7 +141,10 @@ def test_every_program_runs_on_what_its_pod_gives_it(
         "REMPART_DATABASE_URL": empty_database.app,
         "REMPART_SYSTEM_DATABASE_URL": empty_database.system,
         "REDIS_URL": redis_url,
-        "REMPART_KEY_PEPPER": "5c" * 32,
+        "REMPART_HASH_KEYS": "1:" + "5a" * 32,
+        "REMPART_SEALING_KEYS": "1:" + "5b" * 32,
+        "REMPART_SESSION_KEYS": "1:" + "5c" * 32,
+        "REMPART_TOKEN_KEYS": "1:" + "5d" * 32,
     }
     port, portal_port = free_port(), free_port()
     files = {

@@ -23,6 +23,7 @@ from controlplane.deployments.sealing import SecretDamaged, seal, unseal
 from controlplane.gateway.snapshot_rules import parse_routing
 from controlplane.kernel.ids import LegalEntityId, NodePoolId, TenantId
 from controlplane.kernel.jurisdiction import Country
+from controlplane.kernel.keyring import Keyring
 from controlplane.sovereignty.domain import SiteFacts
 from tests.unit.deployments.parts import NOW, PLAN, part, service
 
@@ -191,24 +192,25 @@ class TestDefinition:
 
 
 class TestSealing:
-    PEPPER = bytes(range(32))
+    RING = Keyring.single(bytes(range(32)))
 
     @given(st.text(max_size=200))
     def test_sealed_value_opens_as_it_was(self, value: str) -> None:
         tenant = TenantId.new()
-        sealed = seal(self.PEPPER, tenant, "n", 1, value)
-        assert unseal(self.PEPPER, tenant, sealed) == value
+        sealed = seal(self.RING, tenant, "n", 1, value)
+        assert unseal(self.RING, tenant, sealed) == value
         assert repr(sealed.ciphertext) not in repr(sealed)
 
     def test_value_opens_nowhere_else(self) -> None:
         tenant = TenantId.new()
-        sealed = seal(self.PEPPER, tenant, "n", 1, "zebra")
+        sealed = seal(self.RING, tenant, "n", 1, "zebra")
         moved = [
-            (self.PEPPER, TenantId.new(), sealed),
-            (self.PEPPER, tenant, replace(sealed, name="m")),
-            (self.PEPPER, tenant, replace(sealed, version=2)),
-            (bytes(32), tenant, sealed),
+            (self.RING, TenantId.new(), sealed),
+            (self.RING, tenant, replace(sealed, name="m")),
+            (self.RING, tenant, replace(sealed, version=2)),
+            (Keyring.single(bytes(32)), tenant, sealed),
+            (Keyring.single(bytes(range(32)), "2"), tenant, sealed),
         ]
-        for pepper, owner, value in moved:
+        for ring, owner, value in moved:
             with pytest.raises(SecretDamaged):
-                unseal(pepper, owner, value)
+                unseal(ring, owner, value)

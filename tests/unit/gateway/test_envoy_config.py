@@ -71,8 +71,8 @@ def test_a_simulated_deployment_has_no_cluster() -> None:
 
 def test_no_raw_key_and_no_pepper_is_in_the_configuration() -> None:
     everything = json.dumps([build_listener(CONFIG), build_routes(CONFIG, TABLE), build_bootstrap(CONFIG)])
-    assert CONFIG.pepper.hex() not in everything
-    assert CONFIG.pepper.decode() not in everything
+    assert CONFIG.hash_ring.current.value.hex() not in everything
+    assert CONFIG.hash_ring.current.value.decode() not in everything
 
 
 def test_open_calls_are_read_from_envoys_stats() -> None:

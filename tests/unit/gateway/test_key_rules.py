@@ -22,6 +22,7 @@ from controlplane.gateway.key_rules import (
     is_well_formed,
 )
 from controlplane.identity import key_rules as identity
+from controlplane.kernel.keyring import Keyring
 
 PEPPER = b"p" * 32
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
@@ -63,13 +64,13 @@ def test_one_wrong_character_is_noticed_without_any_key_known(random: str, at: i
 
 @given(st.text(max_size=200))
 def test_any_text_at_all_is_answered(text: str) -> None:
-    assert decide_key(_snapshot(_key()), PEPPER, text, NOW) is not None
+    assert decide_key(_snapshot(_key()), Keyring.single(PEPPER), text, NOW) is not None
 
 
 def test_an_unknown_snapshot_refuses_every_key() -> None:
-    assert decide_key(None, PEPPER, _key(), NOW) is KeyRefusal.SNAPSHOT_UNKNOWN
+    assert decide_key(None, Keyring.single(PEPPER), _key(), NOW) is KeyRefusal.SNAPSHOT_UNKNOWN
     late = NOW + SNAPSHOT_AGE_MAX + timedelta(seconds=1)
-    assert decide_key(_snapshot(_key()), PEPPER, _key(), late) is KeyRefusal.SNAPSHOT_UNKNOWN
+    assert decide_key(_snapshot(_key()), Keyring.single(PEPPER), _key(), late) is KeyRefusal.SNAPSHOT_UNKNOWN
 
 
 @pytest.mark.parametrize(
@@ -84,15 +85,17 @@ def test_an_unknown_snapshot_refuses_every_key() -> None:
 def test_a_key_that_may_not_call_is_refused_with_its_reason(
     changes: dict[str, object], expected: KeyRefusal
 ) -> None:
-    assert decide_key(_snapshot(_key(), **changes), PEPPER, _key(), NOW) is expected
+    assert decide_key(_snapshot(_key(), **changes), Keyring.single(PEPPER), _key(), NOW) is expected
 
 
 def test_a_key_hashed_with_another_pepper_is_unknown() -> None:
-    assert decide_key(_snapshot(_key()), b"q" * 32, _key(), NOW) is KeyRefusal.UNKNOWN
+    assert decide_key(_snapshot(_key()), Keyring.single(b"q" * 32), _key(), NOW) is KeyRefusal.UNKNOWN
 
 
 def test_a_good_key_names_its_owner() -> None:
-    found = decide_key(_snapshot(_key(), expires_at=NOW + timedelta(seconds=1)), PEPPER, _key(), NOW)
+    found = decide_key(
+        _snapshot(_key(), expires_at=NOW + timedelta(seconds=1)), Keyring.single(PEPPER), _key(), NOW
+    )
     assert isinstance(found, ApiKey)
     assert found.project_id == "prj_1"
 
@@ -110,10 +113,10 @@ def test_who_is_past_a_hard_budget_is_refused(
 ) -> None:
     key = _key()
     budgets = BudgetState("1", NOW, frozenset(tenants), frozenset(projects))
-    found = decide_caller(_snapshot(key), budgets, PEPPER, key, NOW)
+    found = decide_caller(_snapshot(key), budgets, Keyring.single(PEPPER), key, NOW)
     assert (found is KeyRefusal.BUDGET_EXHAUSTED) == is_refused
-    assert isinstance(decide_caller(_snapshot(key), None, PEPPER, key, NOW), ApiKey)
-    assert decide_caller(None, budgets, PEPPER, key, NOW) is KeyRefusal.SNAPSHOT_UNKNOWN
+    assert isinstance(decide_caller(_snapshot(key), None, Keyring.single(PEPPER), key, NOW), ApiKey)
+    assert decide_caller(None, budgets, Keyring.single(PEPPER), key, NOW) is KeyRefusal.SNAPSHOT_UNKNOWN
 
 
 @pytest.mark.parametrize("hard", [("org_1", ""), ("", "prj_1")])
@@ -123,7 +126,7 @@ def test_an_old_state_refuses_those_with_a_hard_budget_and_nobody_else(hard: tup
     def decide(age: timedelta, tenant: str, project: str) -> object:
         limited = frozenset({tenant}), frozenset({project})
         budgets = BudgetState("1", NOW - age, frozenset(), frozenset(), *limited)
-        return decide_caller(_snapshot(key), budgets, PEPPER, key, NOW)
+        return decide_caller(_snapshot(key), budgets, Keyring.single(PEPPER), key, NOW)
 
     assert isinstance(decide(BUDGETS_AGE_MAX, *hard), ApiKey)
     assert decide(BUDGETS_AGE_MAX + timedelta(seconds=1), *hard) is KeyRefusal.BUDGET_UNKNOWN

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from controlplane.gateway.domain import GatewayConfig
+from controlplane.kernel.keyring import Keyring
 
 CONFIG = GatewayConfig(
     name="gateway-1",
@@ -15,7 +16,7 @@ CONFIG = GatewayConfig(
     activator_port=8083,
     state_dir=Path("/state"),
     redis_url="redis://127.0.0.1:6379/0",
-    pepper=b"p" * 32,
+    hash_ring=Keyring.single(b"p" * 32),
     internal_token="0" * 64,
 )
 

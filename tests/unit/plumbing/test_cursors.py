@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controlplane.kernel.errors import InvalidInput
+from controlplane.kernel.keyring import Keyring
 from controlplane.plumbing.cursors import Page, decode_cursor, encode_cursor
 
-SECRET = b"s" * 32
+SECRET = Keyring.single(b"s" * 32)
 
 
 class TestCursor:
