@@ -28,8 +28,10 @@ RANDOM_BYTES: Final = 32
 # Published for secret scanners; `is_well_formed` adds the checksum.
 KEY_PATTERN: Final = r"rmp_[a-z]{3}_[a-z]{4,5}_[0-9A-Za-z]{30}_[0-9A-Za-z]{6}"
 _KEY = re.compile(KEY_PATTERN)
-# What a producer reports for; the same text stands in its events as their source (CloudEvents 1.0).
-SOURCE_PATTERN: Final = r"^/(gateways|cells)/[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$"
+# What a producer reports for; the same text stands in its events as their source (CloudEvents 1.0). `/cells/*` is
+# for operators that serve several cells behind one API server.
+_SOURCE_NAME: Final = r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?"
+SOURCE_PATTERN: Final = rf"^(/gateways/{_SOURCE_NAME}|/cells/({_SOURCE_NAME}|\*))$"
 
 EXPIRES_IN_DAYS_DEFAULT: Final = 90
 EXPIRES_IN_DAYS_MAX: Final = 365

@@ -106,6 +106,10 @@ def read_event(raw: Any, index: int, window: AcceptWindow) -> ReadEvent:
     )
 
 
+# Of operators that serve several cells behind one API server.
+EVERY_CELL = "/cells/*"
+
+
 def check_reporter(event: ReadEvent, reporter: str | None) -> None:
     """Refuse what a key does not report for: another's source, or a gateway's word about GPUs (and the reverse).
 
@@ -113,7 +117,8 @@ def check_reporter(event: ReadEvent, reporter: str | None) -> None:
     """
     if reporter is None:
         return
-    if event.source != reporter:
+    is_own = event.source.startswith("/cells/") if reporter == EVERY_CELL else event.source == reporter
+    if not is_own:
         raise Refused(f"This key reports for {reporter} alone, and the event's source is another.")
     if reporter.startswith("/gateways/") != (event.type == INFERENCE_EVENT):
         raise Refused(

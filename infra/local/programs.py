@@ -96,7 +96,8 @@ def program_specs(layout: Layout, addresses: Addresses, secrets: LocalSecrets) -
         | {
             "REMPART_ADMIN_KEY_FILE": str(layout.admin_key_file),
             "REMPART_PRODUCER_KEYS": f"/gateways/{GATEWAY}={layout.gateway_key_file},"
-            f"/cells/{CELL}={layout.cell_key_file}",
+            # One program serves the cells of all datacenters here (docs/adr/0007).
+            f"/cells/*={layout.cell_key_file}",
         }
     )
     cell_ingest = _ingest_environment(addresses, layout.cell_key_file)

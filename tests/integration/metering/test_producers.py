@@ -8,7 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from tests.fixtures.tenants import Caller, bearer, sign_up
-from tests.fixtures.usage import BATCH, call_of, send
+from tests.fixtures.usage import BATCH, call_of, gpu_event, now, send
 
 GATEWAY, OTHER, CELL = "/gateways/essonne-1", "/gateways/dublin-1", "/cells/essonne-1-a"
 
@@ -37,6 +37,18 @@ def test_a_key_reports_for_its_own_source_alone(admin: TestClient, source: str) 
     accepted = {source} - {CELL}
     assert {each for each, result in results.items() if result == "accepted"} == accepted
     assert {result for each, result in results.items() if each not in accepted} == {"rejected"}
+
+
+@pytest.mark.case("X19")
+def test_a_key_for_every_cell_reports_no_requests_and_for_no_gateway(admin: TestClient) -> None:
+    """Operators that serve several cells behind one API server."""
+    caller = sign_up(admin)
+    headers = {**bearer(producer(admin, "/cells/*")["secret"]), **BATCH}
+    at = now()
+    gpu = gpu_event(caller.organization_id, caller.project_id, "open", at, at)
+    events = [gpu, {**gpu, "source": "/cells/dublin-1-a"}, {**gpu, "source": GATEWAY}, event_of(caller, CELL)]
+    results = [item["result"] for item in send(admin, headers, events)["results"]]
+    assert results == ["accepted", "accepted", "rejected", "rejected"]
 
 
 @pytest.mark.case("X19")
