@@ -30,7 +30,7 @@ class Load:
     headers: dict[str, str]
 
     def wire(self) -> bytes:
-        lines = [f"POST {self.path} HTTP/1.1", "host: bench", "content-type: application/json"]
+        lines = [f"POST {self.path} HTTP/1.1", "host: localhost", "content-type: application/json"]
         lines += [f"{name}: {value}" for name, value in self.headers.items()]
         lines += [f"content-length: {len(self.body)}", "", ""]
         return "\r\n".join(lines).encode() + self.body

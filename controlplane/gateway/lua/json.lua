@@ -1,12 +1,14 @@
 -- Reads a few members of a JSON object without building it: one pass, byte by byte, whatever the bytes are.
 --
--- Work is linear in the bytes and memory is constant: a stack of at most DEPTH_MAX brackets and one token of at
--- most TOKEN_MAX bytes. Text may come in pieces. The top level and wanted objects are held to JSON's grammar
+-- Work is linear in the bytes and memory is constant: a stack of at most DEPTH_MAX brackets, one token of at most
+-- TOKEN_MAX bytes, and at most MEMBERS_MAX members. Text may come in pieces. The top level and wanted objects are held to JSON's grammar
 -- (RFC 8259); below them only strings and brackets have to be closed, the engine judges the rest. Of a repeated
 -- member the last one holds, as for llama.cpp (nlohmann) and vLLM (pydantic).
 
 local DEPTH_MAX = 256
 local TOKEN_MAX = 512
+-- A member costs more than its bytes; OpenAI's requests have some thirty.
+local MEMBERS_MAX = 1024
 
 local byte, sub, char = string.byte, string.sub, string.char
 
@@ -17,7 +19,7 @@ local VALUE, KEY, KEY_AGAIN, COLON, COMMA, TEXT, SCALAR, SKIP, DONE, BAD = 1, 2,
 -- empty?) or to a table of the same kind (for the members of an object).
 local function new_reader(wanted)
   return {
-    wanted = wanted, found = {}, at = VALUE, level = 0, stack = {}, depth = 0, is_first = true,
+    wanted = wanted, found = {}, at = VALUE, level = 0, stack = {}, depth = 0, members = 0, is_first = true,
     is_escaped = false, is_in_text = false, is_key = false, token = "", is_long = false,
   }
 end
@@ -219,7 +221,10 @@ local function step(reader, c)
   elseif at == COLON then
     if c == 58 then return VALUE end
   elseif at == COMMA then
-    if c == 44 then return KEY_AGAIN end
+    if c == 44 then
+      reader.members = reader.members + 1
+      return reader.members < MEMBERS_MAX and KEY_AGAIN or BAD
+    end
     if c == 125 then return close_object(reader) end
   end
   return BAD

@@ -108,6 +108,7 @@ BODIES: dict[str, bytes] = {
     "binary": bytes(range(1, 256)).replace(b"\r", b"").replace(b"\n", b""),
     "nul bytes": b'{"usage"\x00:{}}' + b"\x00" * 100,
     "byte order mark": b'\xef\xbb\xbf{"usage":{"prompt_tokens":1,"completion_tokens":2}}',
+    "many members": b'{"usage":{"prompt_tokens":1,"completion_tokens":2}' + b',"a":1' * 900 + b"}",
     "long name": b'{"' + b"n" * 5_000 + b'":1}',
     "long line": b'{"choices":[{"delta":{"content":"' + b"x" * (EVENT_BYTES_MAX + 1) + b'"}}]}',
     "longer line": b"y" * (2 * 1024 * 1024),

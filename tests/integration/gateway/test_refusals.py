@@ -91,6 +91,8 @@ class TestErrorTable:
         ("body", "status", "code"),
         [
             (b'{"model": ', 400, "invalid_json"),
+            (b'{"model": "a"' + b', "b": 1' * 2000 + b"}", 400, "invalid_json"),
+            (b'{"model": "a", "b": ' + b"[" * 300 + b"]" * 300 + b"}", 400, "invalid_json"),
             (b"[]", 400, "model_required"),
             (b'"text"', 400, "model_required"),
             (b"{}", 400, "model_required"),
