@@ -22,11 +22,11 @@ class Language(StrEnum):
 
 _WORDS = {
     Language.EN: {
-        "in": "in", "chosen": "chosen", "admissible": "admissible", "refused": "refused",
+        "chosen": "chosen", "admissible": "admissible", "refused": "refused",
         "because": "because", "simulated": "simulated",
     },
     Language.FR: {
-        "in": "à", "chosen": "retenu", "admissible": "admissible", "refused": "refusé",
+        "chosen": "retenu", "admissible": "admissible", "refused": "refusé",
         "because": "parce que", "simulated": "simulé",
     },
 }  # fmt: skip
@@ -45,18 +45,18 @@ def explain(
         for line in tell_explanation(reply["explanation"], lang):
             say(line)
     else:
-        show_one(reply, output, name="explanation.chosen_pool_id")
+        show_one(reply, output, name="explanation.chosen_datacenter")
 
 
 def tell_explanation(explanation: dict[str, Any], lang: Language) -> list[str]:
-    """Return the explanation as lines of text: the outcome, then each pool with every reason against it."""
+    """Return the explanation as lines of text: the outcome, then each place with every reason against it."""
     words, lines = _WORDS[lang], [explanation["summary"][lang]]
     for found in explanation["assessments"]:
         outcome = "admissible" if found["is_admitted"] else "refused"
-        if found["pool_id"] == explanation["chosen_pool_id"]:
+        if found["datacenter"] == explanation["chosen_datacenter"]:
             outcome = "chosen"
         note = f" ({words['simulated']})" if found["is_simulated"] else ""
-        place = f"{found['pool_name']} {words['in']} {found['datacenter']} ({found['country']}){note}"
+        place = f"{found['datacenter']} ({found['country']}){note}"
         lines += ["", f"{place}: {words[outcome]}"]
         for rejection in found["rejections"]:
             lines.append(f"  - {rejection['text'][lang]}")

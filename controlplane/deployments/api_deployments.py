@@ -37,6 +37,7 @@ from controlplane.kernel.access import Action, Resource
 from controlplane.kernel.errors import NotFound, Unavailable
 from controlplane.kernel.ids import AppId, DeploymentId, InstanceId, RegionalDeploymentId, ServiceId
 from controlplane.placement.schemas import ExplanationOut
+from controlplane.placement.tenant_rules import for_tenant
 from controlplane.plumbing.cluster import ClusterRefused, Clusters
 from controlplane.plumbing.web import EdgeDep, PagingDep
 
@@ -252,7 +253,7 @@ def _explain(row: ExplanationRow) -> ExplanationReply:
         is_placed=row.is_placed,
         decided_at=row.decided_at,
         confirmed_at=row.confirmed_at,
-        explanation=ExplanationOut.model_validate(row.explanation),
+        explanation=for_tenant(ExplanationOut.model_validate(row.explanation)),
     )
 
 

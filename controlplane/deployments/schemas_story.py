@@ -10,7 +10,7 @@ from pydantic import Field
 from controlplane.deployments.cold_start_rules import break_down
 from controlplane.deployments.domain import ColdStart, ServiceEvent
 from controlplane.deployments.schemas import Paged, wire_or_null
-from controlplane.placement.schemas import ExplanationOut
+from controlplane.placement.schemas import SiteExplanationOut
 from controlplane.plumbing.web import WireModel
 
 
@@ -57,7 +57,7 @@ class ExplanationReply(WireModel):
     is_placed: bool = Field(description="Whether one was found.")
     decided_at: datetime = Field(description="When these findings were first made.")
     confirmed_at: datetime = Field(description="When they were last found to be still so.")
-    explanation: ExplanationOut
+    explanation: SiteExplanationOut
 
 
 class ColdStartOut(WireModel):

@@ -29,6 +29,7 @@ from controlplane.kernel.ids import DecisionId, LegalEntityId, NodePoolId, Regio
 from controlplane.placement.decide_rules import decide
 from controlplane.placement.domain import Decision, Demand, Snapshot
 from controlplane.placement.schemas import from_explanation
+from controlplane.placement.tenant_rules import for_tenant
 from controlplane.plumbing.database import UnitOfWork
 from controlplane.sovereignty import service as sovereignty
 from controlplane.sovereignty import service_facts
@@ -286,7 +287,8 @@ def _keep_explanation(
 ) -> None:
     """Keep what was found; the same findings as last time only confirm the kept ones."""
     is_placed = decision.chosen is not None
-    document = from_explanation(decision.explanation).model_dump(mode="json")
+    found = from_explanation(decision.explanation)
+    document = found.model_dump(mode="json")
     fingerprint = _fingerprint(document)
     latest = uow.session.scalars(
         select(ExplanationRow)
@@ -315,7 +317,7 @@ def _keep_explanation(
         )
     )
     if not is_placed:
-        summary = decision.explanation.summary.en
+        summary = for_tenant(found).summary.en
         deployment.messages = [summary]
         narrate(uow, service, "PLACEMENT_PENDING", summary, reason="NoCandidate", deployment_id=deployment.id)
 

@@ -73,6 +73,30 @@ class ExplanationOut(WireModel):
     assessments: list[AssessmentOut] = Field(description="Every pool, admitted ones first by score.")
 
 
+class SiteAssessmentOut(WireModel):
+    """What was found about one place."""
+
+    datacenter: str = Field(description="Code of the datacenter.")
+    country: str = Field(description="Its country.")
+    is_simulated: bool = Field(description="Whether the machines that came nearest are simulated.")
+    is_admitted: bool = Field(description="Whether it could take the demand.")
+    rejections: list[RejectionOut] = Field(description="Every reason against it; empty when admitted.")
+
+
+class SiteExplanationOut(WireModel):
+    """Why a demand was placed where it was, or nowhere, as a tenant reads it: by places, not by pools."""
+
+    demand_id: str = Field(description="What asked for a place.")
+    policy_hash: str = Field(description="SHA-256 of the canonical requirement.")
+    decided_at: datetime = Field(description="The instant of the snapshot.")
+    chosen_datacenter: str | None = Field(description="The place chosen; null when there was none.")
+    nearest_miss_datacenter: str | None = Field(
+        description="The refused place that came nearest; null when one was chosen."
+    )
+    summary: TextOut = Field(description="The outcome in a sentence.")
+    assessments: list[SiteAssessmentOut] = Field(description="Every place once.")
+
+
 def from_explanation(explanation: Explanation) -> ExplanationOut:
     return ExplanationOut(
         demand_id=explanation.demand_id,

@@ -27,11 +27,11 @@ class Places:
 def sort_assessments(found: Mapping[str, Any]) -> Places:
     """Read what `GET /v1/services/{id}/explanation` answers."""
     explanation = found["explanation"]
-    chosen = explanation["chosen_pool_id"]
+    chosen = explanation["chosen_datacenter"]
     admitted, excluded, unfit = [], [], []
     for assessment in explanation["assessments"]:
         if assessment["is_admitted"]:
-            admitted.append({**assessment, "is_chosen": assessment["pool_id"] == chosen})
+            admitted.append({**assessment, "is_chosen": assessment["datacenter"] == chosen})
         elif any(rejection["code"] == "sovereignty" for rejection in assessment["rejections"]):
             excluded.append(assessment)
         else:

@@ -227,11 +227,11 @@ def test_the_installed_control_plane_may_do_its_work_and_read_no_secret(
         return Clusters(kubeconfig_of(kubernetes_api, namespace, f"{RELEASE}-{program}", tmp_path))
 
     worker, watcher, api = cell_of("worker"), cell_of("watcher"), cell_of("api")
-    project = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": f"{namespace}-project"}}
+    project = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": f"rmp-{namespace}"}}
     secret = {
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": {"name": "chat-env", "namespace": f"{namespace}-project"},
+        "metadata": {"name": "chat-env", "namespace": f"rmp-{namespace}"},
         "stringData": {"TOKEN": "x"},
     }
     pool = pool_manifest(f"{namespace}-pool", 0)
@@ -242,19 +242,23 @@ def test_the_installed_control_plane_may_do_its_work_and_read_no_secret(
         assert f"{namespace}-pool" in names
         for kind in ("NodeClaim", "InferenceDeployment"):
             watcher.list_all(kind)
-        assert worker.find("InferenceDeployment", f"{namespace}-project", "none") is None
+        assert worker.find("InferenceDeployment", f"rmp-{namespace}", "none") is None
         with pytest.raises(NotFound):
-            api.read_log(f"{namespace}-project", "none", tail_lines=1)
+            api.read_log(f"rmp-{namespace}", "none", tail_lines=1)
         for program in (worker, watcher, api):
             with pytest.raises(ClusterRefused, match="cannot get resource"):
-                program.find("Secret", f"{namespace}-project", "chat-env")
+                program.find("Secret", f"rmp-{namespace}", "chat-env")
         with pytest.raises(ClusterRefused, match="cannot patch resource"):
             watcher.apply(pool)
+        for other in ("kube-system", namespace):
+            taken = {**secret, "metadata": {"name": "taken-over", "namespace": other}}
+            with pytest.raises(ClusterRefused, match="projects' namespaces"):
+                worker.apply(taken)
         with pytest.raises(ClusterRefused, match="cannot list resource"):
             api.list_all("GPUNodePool")
-        worker.delete("Secret", f"{namespace}-project", "chat-env")
+        worker.delete("Secret", f"rmp-{namespace}", "chat-env")
         worker.delete("GPUNodePool", None, f"{namespace}-pool")
-        worker.delete("InferenceDeployment", f"{namespace}-project", "none")
+        worker.delete("InferenceDeployment", f"rmp-{namespace}", "none")
     finally:
         kubernetes_api.kubectl("delete", "gnp", f"{namespace}-pool", "--ignore-not-found")
-        kubernetes_api.kubectl("delete", "namespace", f"{namespace}-project", "--ignore-not-found")
+        kubernetes_api.kubectl("delete", "namespace", f"rmp-{namespace}", "--ignore-not-found")

@@ -18,18 +18,18 @@ def text(word: str) -> dict[str, str]:
 
 EXPLANATION: dict[str, Any] = {
     "summary": text("summary"),
-    "chosen_pool_id": "pol_1",
+    "chosen_datacenter": "essonne-1",
     "assessments": [
         {
-            "pool_id": "pol_1", "pool_name": "cpu", "datacenter": "essonne-1", "country": "FR",
+            "datacenter": "essonne-1", "country": "FR",
             "is_simulated": False, "is_admitted": True, "rejections": [],
         },
         {
-            "pool_id": "pol_2", "pool_name": "gpu", "datacenter": "borlange-1", "country": "SE",
+            "datacenter": "borlange-1", "country": "SE",
             "is_simulated": True, "is_admitted": True, "rejections": [],
         },
         {
-            "pool_id": "pol_3", "pool_name": "gpu", "datacenter": "dublin-1", "country": "IE",
+            "datacenter": "dublin-1", "country": "IE",
             "is_simulated": False, "is_admitted": False,
             "rejections": [{"text": text("control"), "why_path": [{"text": text("held")}]}],
         },
@@ -41,11 +41,11 @@ def test_english() -> None:
     assert tell_explanation(EXPLANATION, Language.EN) == [
         "summary-en",
         "",
-        "cpu in essonne-1 (FR): chosen",
+        "essonne-1 (FR): chosen",
         "",
-        "gpu in borlange-1 (SE) (simulated): admissible",
+        "borlange-1 (SE) (simulated): admissible",
         "",
-        "gpu in dublin-1 (IE): refused",
+        "dublin-1 (IE): refused",
         "  - control-en",
         "      because held-en",
     ]
@@ -54,9 +54,9 @@ def test_english() -> None:
 def test_french() -> None:
     lines = tell_explanation(EXPLANATION, Language.FR)
     assert lines[0] == "summary-fr"
-    assert lines[2] == "cpu à essonne-1 (FR): retenu"
-    assert lines[4] == "gpu à borlange-1 (SE) (simulé): admissible"
-    assert lines[-3:] == ["gpu à dublin-1 (IE): refusé", "  - control-fr", "      parce que held-fr"]
+    assert lines[2] == "essonne-1 (FR): retenu"
+    assert lines[4] == "borlange-1 (SE) (simulé): admissible"
+    assert lines[-3:] == ["dublin-1 (IE): refusé", "  - control-fr", "      parce que held-fr"]
 
 
 def test_logs_are_one_line_each_with_the_replica_and_the_time(

@@ -147,14 +147,18 @@ def test_a_circle_of_owners_ends() -> None:
 
 def test_places_are_sorted_by_what_speaks_against_them() -> None:
     def assessment(pool: str, is_admitted: bool, *codes: str) -> dict[str, Any]:
-        return {"pool_id": pool, "is_admitted": is_admitted, "rejections": [{"code": code} for code in codes]}
+        return {
+            "datacenter": pool,
+            "is_admitted": is_admitted,
+            "rejections": [{"code": code} for code in codes],
+        }
 
     found = sort_assessments(
         {
             "is_placed": True,
             "decided_at": "2026-11-21T00:00:00Z",
             "explanation": {
-                "chosen_pool_id": "a",
+                "chosen_datacenter": "a",
                 "summary": {"en": "", "fr": ""},
                 "policy_hash": "0",
                 "assessments": [
@@ -164,9 +168,9 @@ def test_places_are_sorted_by_what_speaks_against_them() -> None:
             },
         }
     )  # fmt: skip
-    assert [(each["pool_id"], each["is_chosen"]) for each in found.admitted] == [("a", True), ("d", False)]
-    assert [each["pool_id"] for each in found.excluded] == ["b"]
-    assert [each["pool_id"] for each in found.unfit] == ["c"]
+    assert [(each["datacenter"], each["is_chosen"]) for each in found.admitted] == [("a", True), ("d", False)]
+    assert [each["datacenter"] for each in found.excluded] == ["b"]
+    assert [each["datacenter"] for each in found.unfit] == ["c"]
 
 
 def test_the_gateways_residency_is_put_in_words() -> None:
