@@ -331,3 +331,41 @@ class TestFirstStart:
             await asyncio.sleep(4)
             found = await cell.wait_phase(deployment, "PENDING")
             assert "firstReadyAt" not in found["status"]
+
+
+class TestHung:
+    @pytest.mark.case("X10")
+    async def test_replica_that_was_ready_and_does_not_answer_is_replaced(self, cell: Cell) -> None:
+        deployment = cell.deployment(replicas={"min": 1, "max": 1})
+        async with cell.operator():
+            await cell.apply(deployment)
+            await cell.wait_endpoints(deployment, 1)
+            (hung,) = await cell.live_pods()
+            name = hung["metadata"]["name"]
+            running = {"name": "engine", "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}}
+            status = {
+                "conditions": [
+                    {"type": "Ready", "status": "False", "lastTransitionTime": "2026-01-02T00:00:00Z"}
+                ],
+                "containerStatuses": [running],
+            }
+
+            async def is_replaced() -> bool:
+                # What plays the node mends it at once: it is kept as it was found.
+                patch_status(cell, "pod", name, status)
+                return hung["metadata"]["uid"] not in [
+                    pod["metadata"]["uid"] for pod in await cell.live_pods()
+                ]
+
+            await eventually(is_replaced, "the replica is replaced")
+            await gone(cell, hung["metadata"]["uid"])
+            await cell.wait_endpoints(deployment, 1)
+            (fresh,) = await cell.live_pods()
+            assert fresh["metadata"]["uid"] != hung["metadata"]["uid"]
+
+
+def patch_status(cell: Cell, kind: str, name: str, status: Obj) -> None:
+    """Say something of an object in its node's place; an object that is gone takes no word."""
+    place = ["-n", cell.namespace] if kind == "pod" else []
+    body = orjson.dumps({"status": status}).decode()
+    cell.api.try_kubectl("patch", kind, name, *place, "--subresource=status", "--type=strategic", "-p", body)
