@@ -68,10 +68,14 @@ class Metrics:
         )
 
     def writes_total(self) -> float:
-        """Requests that may have changed an object, over all kinds but Lease (a heartbeat by nature)."""
+        """Requests that may have changed an object.
+
+        Without Leases (a heartbeat by nature) and Events (news, written apart at a rate of their own and
+        counted in `events`).
+        """
         return sum(
             sample.value
             for metric in self.api_writes.collect()
             for sample in metric.samples
-            if sample.name.endswith("_total") and sample.labels["resource"] != "leases"
+            if sample.name.endswith("_total") and sample.labels["resource"] not in ("leases", "events")
         )
