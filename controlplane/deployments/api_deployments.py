@@ -33,13 +33,22 @@ from controlplane.deployments.schemas_story import (
     ServiceEventList,
     ServiceEventOut,
 )
+from controlplane.deployments.service_verdicts import list_verdicts
 from controlplane.kernel.access import Action, Resource
 from controlplane.kernel.errors import NotFound, Unavailable
-from controlplane.kernel.ids import AppId, DeploymentId, InstanceId, RegionalDeploymentId, ServiceId
+from controlplane.kernel.ids import (
+    AppId,
+    DeploymentId,
+    InstanceId,
+    RegionalDeploymentId,
+    ServiceId,
+)
 from controlplane.placement.schemas import ExplanationOut
 from controlplane.placement.tenant_rules import for_tenant
 from controlplane.plumbing.cluster import ClusterRefused, Clusters
+from controlplane.plumbing.database import UnitOfWork
 from controlplane.plumbing.web import EdgeDep, PagingDep
+from controlplane.sovereignty.schemas import from_verdict
 
 router = APIRouter(prefix="/v1")
 IdQuery = Annotated[str | None, Query(max_length=40, description="Only those that belong to it.")]
@@ -231,7 +240,7 @@ def list_service_events(
 )
 def get_explanation(service_id: ServicePath, edge: EdgeDep) -> ExplanationReply:
     bound, wanted = enter(edge, Resource.DECISION, Action.READ), ServiceId.parse(service_id)
-    return _explain(edge.read(lambda uow: service_read.get_explanation(uow, wanted, bound)))
+    return edge.read(lambda uow: _explain(uow, service_read.get_explanation(uow, wanted, bound)))
 
 
 @router.get(
@@ -244,16 +253,20 @@ def get_deployment_explanation(
     deployment_id: Annotated[str, Path(max_length=40, description="Id of the deployment.")], edge: EdgeDep
 ) -> ExplanationReply:
     bound, wanted = enter(edge, Resource.DECISION, Action.READ), DeploymentId.parse(deployment_id)
-    return _explain(edge.read(lambda uow: service_read.get_deployment_explanation(uow, wanted, bound)))
+    return edge.read(lambda uow: _explain(uow, service_read.get_deployment_explanation(uow, wanted, bound)))
 
 
-def _explain(row: ExplanationRow) -> ExplanationReply:
+def _explain(uow: UnitOfWork, row: ExplanationRow) -> ExplanationReply:
     return ExplanationReply(
         deployment_id=str(row.deployment_id),
         is_placed=row.is_placed,
         decided_at=row.decided_at,
         confirmed_at=row.confirmed_at,
         explanation=for_tenant(ExplanationOut.model_validate(row.explanation)),
+        verdicts=[
+            from_verdict(verdict, foreseen)
+            for verdict, foreseen in list_verdicts(uow, row.service_id, row.deployment_id)
+        ],
     )
 
 

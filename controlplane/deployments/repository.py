@@ -35,6 +35,7 @@ from controlplane.deployments.models import (
     InstanceRow,
     RegionalDeploymentRow,
     SecretRow,
+    ServiceEventRow,
     ServiceRow,
 )
 from controlplane.kernel.ids import AppId, DeploymentId, ProjectId, RegionalDeploymentId, ServiceId, TenantId
@@ -388,3 +389,31 @@ def to_secret(row: SecretRow) -> Secret:
 def _lock(query: Select[Any], is_locked: bool) -> Select[Any]:
     # A row that this session has read before must be read again once the lock is ours.
     return query.with_for_update().execution_options(populate_existing=True) if is_locked else query
+
+
+def has_event(uow: UnitOfWork, service_id: ServiceId, kind: str, message: str) -> bool:
+    """Whether a service's story has an event of this kind with this message."""
+    found = uow.session.scalars(
+        select(ServiceEventRow.id)
+        .where(
+            ServiceEventRow.tenant_id == uow.tenant,
+            ServiceEventRow.service_id == service_id,
+            ServiceEventRow.type == kind,
+            ServiceEventRow.message == message,
+        )
+        .limit(1)
+    )
+    return found.first() is not None
+
+
+def list_places(uow: UnitOfWork, service_id: ServiceId, statuses: Iterable[RunStatus]) -> set[str]:
+    """The datacenters where parts of a service have one of these statuses."""
+    return set(
+        uow.session.scalars(
+            select(RegionalDeploymentRow.datacenter).where(
+                RegionalDeploymentRow.tenant_id == uow.tenant,
+                RegionalDeploymentRow.service_id == service_id,
+                RegionalDeploymentRow.status.in_(list(statuses)),
+            )
+        )
+    )

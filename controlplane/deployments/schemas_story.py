@@ -12,6 +12,7 @@ from controlplane.deployments.domain import ColdStart, ServiceEvent
 from controlplane.deployments.schemas import Paged, wire_or_null
 from controlplane.placement.schemas import SiteExplanationOut
 from controlplane.plumbing.web import WireModel
+from controlplane.sovereignty.schemas import VerdictOut
 
 
 class ServiceEventOut(WireModel):
@@ -58,6 +59,10 @@ class ExplanationReply(WireModel):
     decided_at: datetime = Field(description="When these findings were first made.")
     confirmed_at: datetime = Field(description="When they were last found to be still so.")
     explanation: SiteExplanationOut
+    verdicts: list[VerdictOut] = Field(
+        description="Of each place where the service runs, and else of each that was looked at: the verdict as of now,"
+        " with the owners and certificates it rests on, and what is announced to end it."
+    )
 
 
 class ColdStartOut(WireModel):

@@ -24,6 +24,7 @@ from controlplane.deployments.events import RegionalDeploymentPlaced, RoutingCha
 from controlplane.deployments.models import DeploymentRow, ExplanationRow, RegionalDeploymentRow, ServiceRow
 from controlplane.deployments.offer_rules import Hold, to_candidate
 from controlplane.deployments.service_narrate import narrate
+from controlplane.deployments.service_verdicts import warn_of_end
 from controlplane.kernel.errors import NotFound
 from controlplane.kernel.ids import DecisionId, LegalEntityId, NodePoolId, RegionalDeploymentId
 from controlplane.placement.decide_rules import decide
@@ -117,6 +118,8 @@ def reassess(
         site = sites.get(row.datacenter)
         verdict = None if site is None else sovereignty.evaluate(uow, [site], requirement, uow.now)[site.code]
         _take_verdict(uow, service, row, verdict)
+        if verdict is not None and verdict.is_admissible:
+            warn_of_end(uow, service, row, verdict.policy_hash)
 
 
 def _decide(

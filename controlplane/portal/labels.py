@@ -155,6 +155,7 @@ EVENTS: Mapping[str, str] = {
     "PLACED": N_("Place found"),
     "PLACEMENT_PENDING": N_("Waiting for a place"),
     "MOVE_STARTED": N_("Move begun"),
+    "VERDICT_ENDING": N_("End of admissibility announced"),
     "REGIONAL_DEPLOYMENT_REFUSED": N_("A cell refused it"),
     "REGIONAL_DEPLOYMENT_STOPPING": N_("A part is being stopped"),
     "ROUTE_SWITCHED": N_("Traffic switched"),

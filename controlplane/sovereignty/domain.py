@@ -144,6 +144,14 @@ class Certification:
         return self.framework.endswith(SIMULATED_SUFFIX)
 
 
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """An end of admissibility that stated facts announce: from when on, and why in a sentence."""
+
+    at: datetime
+    text: str
+
+
 T_co = TypeVar("T_co", LegalEntity, Holding, Certification, covariant=True)
 
 
@@ -273,7 +281,9 @@ class Verdict:
     """Whether a site meets a requirement at an instant; every failing rule is a reason.
 
     `facts_read` are wire ids of the facts used; `watched` are the keys (entity ids, `site:<code>`) whose change
-    makes the verdict stale; `expires_at` is when it changes by the calendar alone, None if it does not.
+    makes the verdict stale; `proof` are the holdings and certificates that an answer in favour rests on, `owners` the
+    wire ids of the persons and States on whom control ends; `expires_at` is when it changes by the calendar alone, None
+    if it does not.
     """
 
     site_code: str
@@ -284,3 +294,5 @@ class Verdict:
     decided_at: datetime
     expires_at: datetime | None
     policy_hash: str
+    proof: tuple[WhyStep, ...] = ()
+    owners: tuple[str, ...] = ()

@@ -99,6 +99,8 @@ class VerdictRow(Base):
     reason_codes: Mapped[list[str]] = mapped_column(JSONB)
     facts_read: Mapped[list[str]] = mapped_column(JSONB)
     decided_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    # An end that stated facts announce: {at, text}; null where they announce none.
+    foreseen: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
     expires_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
 

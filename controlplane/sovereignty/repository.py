@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final, TypeVar, cast
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, String, all_, and_, delete, func, literal, or_, select, tuple_
+from sqlalchemy import ColumnElement, String, all_, and_, delete, func, literal, null, or_, select, tuple_
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from controlplane.kernel.ids import CertificationId, HoldingId, Id, LegalEntityId
@@ -17,6 +17,7 @@ from controlplane.sovereignty.domain import (
     Certification,
     EntityKind,
     FactSet,
+    Foreseen,
     Holding,
     LegalEntity,
     SiteChange,
@@ -70,6 +71,26 @@ def load_facts(
         tuple(to_holding(row) for row in holdings),
         tuple(to_certification(row) for row in certifications),
     )
+
+
+def find_next_change(uow: UnitOfWork, facts: FactSet, site_code: str, after: datetime) -> datetime | None:
+    """Return the next instant at which a stated fact about these entities, or this site, begins or ends."""
+    entity_ids = {entity.id for entity in facts.entities} | {holding.held_id for holding in facts.holdings}
+    found: list[datetime] = []
+    for kind, is_about in (
+        (LegalEntityRow, LegalEntityRow.id.in_(entity_ids)),
+        (HoldingRow, HoldingRow.held_id.in_(entity_ids)),
+        (
+            CertificationRow,
+            or_(CertificationRow.entity_id.in_(entity_ids), CertificationRow.site_code == site_code),
+        ),
+    ):
+        for moment in (kind.valid_from, kind.valid_to):
+            instant = uow.session.scalar(select(func.min(moment)).where(is_about, moment > after))
+            if instant is not None:
+                found.append(instant)
+    found += [c.ends_at for c in facts.certifications if c.ends_at > after]
+    return min(found, default=None)
 
 
 def lock_facts(uow: UnitOfWork, *, is_writer: bool) -> timedelta:
@@ -133,7 +154,23 @@ def _id_of(kind: type[FactRow]) -> type[Id]:
     return {LegalEntityRow: LegalEntityId, HoldingRow: HoldingId, CertificationRow: CertificationId}[kind]
 
 
-def save_verdict(uow: UnitOfWork, verdict: Verdict, requirement: dict[str, object], site: SiteFacts) -> None:
+def find_foreseen(uow: UnitOfWork, policy_hash: str, site_code: str) -> Foreseen | None:
+    """The end that stated facts announce for a kept verdict."""
+    row = uow.session.get(VerdictRow, (policy_hash, site_code))
+    return None if row is None else load_foreseen(row.foreseen)
+
+
+def load_foreseen(document: dict[str, str] | None) -> Foreseen | None:
+    return None if document is None else Foreseen(datetime.fromisoformat(document["at"]), document["text"])
+
+
+def save_verdict(
+    uow: UnitOfWork,
+    verdict: Verdict,
+    requirement: dict[str, object],
+    site: SiteFacts,
+    foreseen: Foreseen | None,
+) -> None:
     """Keep the verdict and its index, replacing the one before."""
     values = {
         "policy_hash": verdict.policy_hash,
@@ -145,6 +182,7 @@ def save_verdict(uow: UnitOfWork, verdict: Verdict, requirement: dict[str, objec
         "facts_read": list(verdict.facts_read),
         "decided_at": verdict.decided_at,
         "expires_at": verdict.expires_at,
+        "foreseen": null() if foreseen is None else {"at": foreseen.at.isoformat(), "text": foreseen.text},
     }
     changed = {key: value for key, value in values.items() if key not in ("policy_hash", "site_code")}
     uow.session.execute(

@@ -140,6 +140,13 @@ class ReasonOut(WireModel):
     why_path: list[WhyStepOut] = Field(description="The facts that prove it, in order.")
 
 
+class ForeseenOut(WireModel):
+    """An end of admissibility that stated facts announce."""
+
+    at: datetime = Field(description="From when on the place is no longer admissible.")
+    reasons: list[ReasonOut] = Field(description="The rules that will fail then.")
+
+
 class VerdictOut(WireModel):
     """Whether a place meets a requirement, and every reason why not."""
 
@@ -150,6 +157,15 @@ class VerdictOut(WireModel):
     decided_at: datetime = Field(description="The instant that was judged.")
     expires_at: datetime | None = Field(description="When time alone changes it; null when it does not.")
     policy_hash: str = Field(description="SHA-256 of the canonical requirement.")
+    owners: list[str] = Field(
+        description="Persons and States on whom control is shown to end; empty when control was not asked about."
+    )
+    proof: list[WhyStepOut] = Field(
+        description="Holdings and certificates that an answer in favour rests on, each with its evidence."
+    )
+    foreseen: ForeseenOut | None = Field(
+        description="What is already stated to end this; null when nothing is, within a year."
+    )
 
 
 def from_text(text: Text) -> TextOut:
@@ -175,7 +191,7 @@ def from_reason(reason: Reason) -> ReasonOut:
     )
 
 
-def from_verdict(verdict: Verdict) -> VerdictOut:
+def from_verdict(verdict: Verdict, foreseen: Verdict | None = None) -> VerdictOut:
     return VerdictOut(
         site_code=verdict.site_code,
         is_admissible=verdict.is_admissible,
@@ -184,4 +200,9 @@ def from_verdict(verdict: Verdict) -> VerdictOut:
         decided_at=verdict.decided_at,
         expires_at=verdict.expires_at,
         policy_hash=verdict.policy_hash,
+        owners=list(verdict.owners),
+        proof=[from_why_step(step) for step in verdict.proof],
+        foreseen=None
+        if foreseen is None
+        else ForeseenOut(at=foreseen.decided_at, reasons=[from_reason(each) for each in foreseen.reasons]),
     )

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from controlplane.kernel.ids import LegalEntityId
 from controlplane.plumbing.database import UnitOfWork
 from controlplane.sovereignty import repository
-from controlplane.sovereignty.domain import FactSet, Requirement, SiteFacts, Verdict
+from controlplane.sovereignty.domain import FactSet, Foreseen, Requirement, SiteFacts, Verdict
 from controlplane.sovereignty.events import VerdictsChanged
 from controlplane.sovereignty.models import VerdictRow
 from controlplane.sovereignty.requirement_rules import dump_requirement, load_requirement
@@ -17,6 +17,9 @@ from controlplane.sovereignty.verdict_rules import judge_sites, site_key
 
 # One transaction of the sweep judges this many kept verdicts; the next one goes on where it ended.
 SWEEP_BATCH = 200
+# How far, and how often, the announced facts about one site are looked through.
+FORESIGHT = timedelta(days=366)
+INSTANTS_MAX = 24
 # Longer than any transaction lasts; shorter than the time between two sweeps, each of which decides anew.
 FORGET_AFTER = timedelta(minutes=10)
 
@@ -29,6 +32,42 @@ def evaluate(
     Works in a tenant's transaction and in a read-only one. Whoever relies on the result calls `keep_verdicts`.
     """
     return judge_sites(sites, requirement, load_facts(uow, sites, at), at)
+
+
+def read_foreseen(uow: UnitOfWork, policy_hash: str, site_code: str) -> Foreseen | None:
+    """What is announced to end a kept verdict; None where nothing is, or no such verdict is kept."""
+    return repository.find_foreseen(uow, policy_hash, site_code)
+
+
+def _summarize(
+    uow: UnitOfWork, site: SiteFacts, requirement: Requirement, verdict: Verdict
+) -> Foreseen | None:
+    if not verdict.is_admissible:
+        return None
+    against = foresee(uow, site, requirement, verdict.decided_at)
+    if against is None:
+        return None
+    return Foreseen(against.decided_at, " ".join(reason.text.en for reason in against.reasons))
+
+
+def foresee(uow: UnitOfWork, site: SiteFacts, requirement: Requirement, at: datetime) -> Verdict | None:
+    """Return the first verdict against a site that stated facts already announce, None where they announce none.
+
+    Looks at each instant at which a stated fact begins or ends, up to a year ahead and INSTANTS_MAX of them.
+    """
+    now = at
+    for _ in range(INSTANTS_MAX):
+        facts = load_facts(uow, [site], now)
+        changes = [change.at for change in site.changes if change.at > now]
+        stated = repository.find_next_change(uow, facts, site.code, now)
+        ahead = min([*changes, *([stated] if stated else [])], default=None)
+        if ahead is None or ahead > at + FORESIGHT:
+            return None
+        now = ahead
+        verdict = evaluate(uow, [site], requirement, now)[site.code]
+        if not verdict.is_admissible:
+            return verdict
+    return None
 
 
 def keep_verdicts(
@@ -44,7 +83,8 @@ def keep_verdicts(
     kept = sorted((site for site in sites if site.code in verdicts), key=lambda site: site.code)
     fresh = evaluate(uow, kept, requirement, uow.now + elapsed)
     for site in kept:
-        repository.save_verdict(uow, fresh[site.code], document, site)
+        verdict = fresh[site.code]
+        repository.save_verdict(uow, verdict, document, site, _summarize(uow, site, requirement, verdict))
     changed = tuple(
         site.code for site in kept if outcome_of(fresh[site.code]) != outcome_of(verdicts[site.code])
     )
@@ -112,12 +152,16 @@ def _judge_again(
     for policy_hash, kept in by_policy.items():
         requirement = load_requirement(kept[0].requirement)
         sites = [restated.get(row.site_code) or repository.load_site(row) for row in kept]
-        before = {row.site_code: (row.is_admissible, row.reason_codes) for row in kept}
+        before = {
+            row.site_code: ((row.is_admissible, row.reason_codes), repository.load_foreseen(row.foreseen))
+            for row in kept
+        }
         verdicts = evaluate(uow, sites, requirement, uow.now)
         for site in sites:
             verdict = verdicts[site.code]
-            repository.save_verdict(uow, verdict, dict(kept[0].requirement), site)
-            if before[site.code] != outcome_of(verdict):
+            foreseen = _summarize(uow, site, requirement, verdict)
+            repository.save_verdict(uow, verdict, dict(kept[0].requirement), site, foreseen)
+            if before[site.code] != (outcome_of(verdict), foreseen):
                 policies.add(policy_hash)
                 site_codes.add(site.code)
                 count += 1

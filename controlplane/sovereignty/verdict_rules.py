@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from controlplane.kernel.ids import LegalEntityId
 from controlplane.sovereignty import wording_rules as wording
 from controlplane.sovereignty.carbon_rules import FACTORS_YEAR, find_grid_gco2_per_kwh_milli
-from controlplane.sovereignty.control_rules import find_non_eu_control
+from controlplane.sovereignty.control_rules import ControlFinding, find_non_eu_control
 from controlplane.sovereignty.domain import (
     Certification,
     CertificationRequirement,
@@ -22,6 +22,7 @@ from controlplane.sovereignty.domain import (
     Ternary,
     Text,
     Verdict,
+    WhyStep,
 )
 from controlplane.sovereignty.graph_rules import OwnershipGraph, build_graph, upstream
 from controlplane.sovereignty.ownership_rules import judge_secnumcloud_ownership
@@ -40,6 +41,11 @@ class _Reading:
     facts: set[str] = field(default_factory=set)
     watched: set[str] = field(default_factory=set)
     ends: list[datetime] = field(default_factory=list)
+    proof: dict[str, WhyStep] = field(default_factory=dict)
+    owners: set[str] = field(default_factory=set)
+
+
+_Memo = dict[tuple[LegalEntityId, Text], tuple[tuple[Reason, ...], ControlFinding | None]]
 
 
 def judge_sites(
@@ -49,7 +55,7 @@ def judge_sites(
     graph = build_graph(facts)
     policy_hash = hash_requirement(requirement)
     # Sites often share an operator: its structure is judged once.
-    memo: dict[tuple[LegalEntityId, Text], tuple[Reason, ...]] = {}
+    memo: _Memo = {}
     return {site.code: _judge_site(site, requirement, facts, graph, at, policy_hash, memo) for site in sites}
 
 
@@ -76,7 +82,7 @@ def _judge_site(
     graph: OwnershipGraph,
     at: datetime,
     policy_hash: str,
-    memo: dict[tuple[LegalEntityId, Text], tuple[Reason, ...]],
+    memo: _Memo,
 ) -> Verdict:
     reading = _Reading(watched={site_key(site.code)}, ends=[change.at for change in site.changes])
     site = site.as_of(at)
@@ -97,6 +103,8 @@ def _judge_site(
         decided_at=at,
         expires_at=min(ends, default=None),
         policy_hash=policy_hash,
+        proof=tuple(reading.proof.values())[: wording.WHY_STEPS_MAX],
+        owners=tuple(sorted(reading.owners)),
     )
 
 
@@ -120,7 +128,7 @@ def _judge_entities(
     requirement: Requirement,
     graph: OwnershipGraph,
     reading: _Reading,
-    memo: dict[tuple[LegalEntityId, Text], tuple[Reason, ...]],
+    memo: _Memo,
 ) -> Iterable[Reason]:
     if not (requirement.is_non_eu_control_denied or requirement.is_secnumcloud_ownership_required):
         return
@@ -142,8 +150,14 @@ def _judge_entities(
         _note_structure(graph, entity_id, reading)
         reading.facts.update(site.fact_ids)
         if (entity_id, role) not in memo:
-            memo[(entity_id, role)] = tuple(_judge_entity(entity_id, role, requirement, graph))
-        yield from memo[(entity_id, role)]
+            memo[(entity_id, role)] = _judge_entity(entity_id, role, requirement, graph)
+        reasons, control = memo[(entity_id, role)]
+        yield from reasons
+        if control is not None and control.outcome is Ternary.PASS:
+            reading.owners.update(str(owner) for owner in control.owners)
+            # A why-path is read by people: the nearest holdings are shown, all ids are in `facts_read`.
+            for holding in control.proof[: wording.WHY_STEPS_MAX]:
+                reading.proof[str(holding.id)] = wording.step_of_holding(graph, holding)
 
 
 def _note_structure(graph: OwnershipGraph, entity_id: LegalEntityId, reading: _Reading) -> None:
@@ -159,14 +173,20 @@ def _note_structure(graph: OwnershipGraph, entity_id: LegalEntityId, reading: _R
 
 def _judge_entity(
     entity_id: LegalEntityId, role: Text, requirement: Requirement, graph: OwnershipGraph
-) -> Iterable[Reason]:
+) -> tuple[tuple[Reason, ...], ControlFinding | None]:
+    """Return what speaks against an entity, and the finding on control where that was asked."""
+    reasons: list[Reason] = []
+    control = None
     if requirement.is_non_eu_control_denied:
         control = find_non_eu_control(graph, entity_id)
         if control.outcome is not Ternary.PASS:
-            yield reason_of_control(graph, entity_id, role, control)
+            reasons.append(reason_of_control(graph, entity_id, role, control))
     if requirement.is_secnumcloud_ownership_required:
-        for finding in judge_secnumcloud_ownership(graph, entity_id, requirement.attribution):
-            yield wording.reason_of_ownership(graph, entity_id, role, requirement.attribution, finding)
+        reasons += [
+            wording.reason_of_ownership(graph, entity_id, role, requirement.attribution, finding)
+            for finding in judge_secnumcloud_ownership(graph, entity_id, requirement.attribution)
+        ]
+    return tuple(reasons), control
 
 
 def _judge_certifications(
@@ -186,6 +206,7 @@ def _judge_certifications(
         held = [c for problem, c in checked if problem is None]
         if held:
             reading.ends.append(max(_holds_until(c, wanted) for c in held))
+            reading.proof.update({str(c.id): wording.step_of_certification(c) for c in held})
             continue
         reading.ends += [c.starts_at for c in covering]
         # The nearest miss is told: the problem that comes last in the order of the checks.
