@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, case, func, or_, select, text, update
+from sqlalchemy import ColumnElement, Row, case, func, or_, select, text, update
 
 from controlplane.identity.access_end_rules import NEVER_WARNED, WARNING_DAYS
 from controlplane.identity.domain import ApiKey, KeyKind, Role, Scope
@@ -70,19 +71,31 @@ def list_keys(
     return [to_key(row) for row in uow.session.scalars(query.order_by(ApiKeyRow.id.desc()).limit(limit))]
 
 
-def list_usable(uow: UnitOfWork, scope: Scope, *, limit: int) -> Sequence[tuple[ApiKey, str]]:
-    """Return all tenants' keys that are neither revoked nor expired and hold the scope, with their hashes."""
-    rows = uow.session.scalars(
-        select(ApiKeyRow)
-        .where(
-            ApiKeyRow.tenant_id.is_not(None),
-            *_live(uow),
-            ApiKeyRow.scopes.contains([scope.value]),
+def list_usable(uow: UnitOfWork, scope: Scope, *, of_a_tenant_max: int) -> Sequence[Row[Any]]:
+    """Return the keys of all tenants that are neither revoked nor expired and hold the scope, oldest first.
+
+    Of each tenant the oldest `of_a_tenant_max`: no number of keys of one tenant keeps another's out. Shape of a row:
+    (id, hash, tenant_id, project_id, expires_at, revoked_at, scopes, place), `place` counted from 1 in its tenant.
+    Plain rows: a hundred thousand objects would take longer than a revocation may.
+    """
+    place = func.row_number().over(partition_by=ApiKeyRow.tenant_id, order_by=ApiKeyRow.id).label("place")
+    usable = (
+        select(
+            ApiKeyRow.id,
+            ApiKeyRow.hash,
+            ApiKeyRow.tenant_id,
+            ApiKeyRow.project_id,
+            ApiKeyRow.expires_at,
+            ApiKeyRow.revoked_at,
+            ApiKeyRow.scopes,
+            place,
         )
-        .order_by(ApiKeyRow.id)
-        .limit(limit)
+        .where(ApiKeyRow.tenant_id.is_not(None), *_live(uow), ApiKeyRow.scopes.contains([scope.value]))
+        .subquery()
     )
-    return [(to_key(row), row.hash) for row in rows]
+    # One more than the bound, so that whoever reads sees that it is met.
+    query = select(usable).where(usable.c.place <= of_a_tenant_max + 1).order_by(usable.c.id)
+    return uow.session.execute(query).all()
 
 
 def count_live(uow: UnitOfWork, tenant_id: TenantId | None) -> int:

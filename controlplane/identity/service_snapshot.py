@@ -9,13 +9,15 @@ import structlog
 from controlplane.identity import repository
 from controlplane.identity.domain import Scope
 from controlplane.kernel.events import JsonValue
+from controlplane.kernel.ids import TenantId
 from controlplane.plumbing.database import UnitOfWork
 from controlplane.tenancy import service as tenancy
 
 log = structlog.get_logger()
 
-# Some 25 MB of JSON: what a gateway reads in a second. Beyond it, keys must be split among gateways.
-SNAPSHOT_KEYS_MAX = 100_000
+KEYS_OF_A_TENANT_MAX = 10_000
+"""Of one tenant, some 2.7 MB of JSON: each change of any key is built, carried and read with it in half a second. A
+tenant with more loses its own newest keys, nobody else's."""
 
 
 def build_snapshot(uow: UnitOfWork, generated_at: datetime) -> dict[str, JsonValue]:
@@ -26,23 +28,26 @@ def build_snapshot(uow: UnitOfWork, generated_at: datetime) -> dict[str, JsonVal
     microseconds, so that it grows from one snapshot to the next, whichever worker writes it.
     """
     projects = tenancy.list_calling_projects(uow)
-    usable = repository.list_usable(uow, Scope.INFERENCE, limit=SNAPSHOT_KEYS_MAX + 1)
-    if len(usable) > SNAPSHOT_KEYS_MAX:
-        log.error("key_snapshot_truncated", keys_max=SNAPSHOT_KEYS_MAX)
     keys: list[JsonValue] = []
-    for key, key_hash in usable[:SNAPSHOT_KEYS_MAX]:
-        if key.tenant_id is None or key.tenant_id not in projects:
+    over: set[TenantId] = set()
+    for row in repository.list_usable(uow, Scope.INFERENCE, of_a_tenant_max=KEYS_OF_A_TENANT_MAX):
+        if row.tenant_id not in projects:
+            continue
+        if row.place > KEYS_OF_A_TENANT_MAX:
+            over.add(row.tenant_id)
             continue
         keys.append(
             {
-                "key_id": str(key.id),
-                "hash": key_hash,
-                "tenant_id": str(key.tenant_id),
-                "project_id": str(key.project_id or projects[key.tenant_id]),
-                "expires_at": _end(key.expires_at, key.revoked_at),
-                "scopes": [scope.value for scope in sorted(key.scopes)],
+                "key_id": str(row.id),
+                "hash": row.hash,
+                "tenant_id": str(row.tenant_id),
+                "project_id": str(row.project_id or projects[row.tenant_id]),
+                "expires_at": _end(row.expires_at, row.revoked_at),
+                "scopes": sorted(row.scopes),
             }
         )
+    for tenant_id in sorted(over):
+        log.error("key_snapshot_bound_met", tenant=str(tenant_id), keys_max=KEYS_OF_A_TENANT_MAX)
     return {
         "version": int(generated_at.timestamp()) * 1_000_000 + generated_at.microsecond,
         "generated_at": _text(generated_at),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,11 +11,12 @@ import orjson
 import pytest
 import redis
 from fastapi.testclient import TestClient
+from sqlalchemy import text
 
 from controlplane.gateway import key_rules as gateway_rules
 from controlplane.gateway.snapshot_rules import parse_keys
 from controlplane.identity import service as identity
-from controlplane.identity import tasks
+from controlplane.identity import service_snapshot, tasks
 from controlplane.kernel.errors import Unauthenticated
 from controlplane.kernel.ids import ApiKeyId, EventId
 from controlplane.kernel.keyring import Keyring
@@ -74,8 +77,6 @@ class TestMaking:
     def test_secret_is_shown_once_and_only_its_hash_is_stored(
         self, api: TestClient, database: Database
     ) -> None:
-        from sqlalchemy import text
-
         caller = sign_up(api)
         key = make_key(api, caller, name="ci", role="developer")
         shown = api.get(f"/v1/api_keys/{key['id']}", headers=caller.headers).json()["api_key"]
@@ -205,6 +206,41 @@ class TestSnapshot:
         assert ids(second) == {mine.key_id}
         assert second["version"] > first["version"]
 
+    @pytest.mark.case("X5")
+    def test_no_number_of_keys_of_one_tenant_keeps_anothers_out(
+        self, api: TestClient, database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(service_snapshot, "KEYS_OF_A_TENANT_MAX", 20)
+        many, few = sign_up(api), sign_up(api)
+        copy_key(database, many.key_id, 50)
+        late = make_key(api, few, role="developer")
+        keys = orjson.loads(publish(database, settings))["keys"]
+        owners = Counter(key["tenant_id"] for key in keys)
+        assert owners == {many.organization_id: 20, few.organization_id: 2}
+        assert {few.key_id, late["id"]} <= {key["key_id"] for key in keys}
+
+    @pytest.mark.case("X5")
+    def test_a_revocation_takes_less_than_five_seconds_beside_a_hundred_thousand_keys(
+        self, api: TestClient, database: Database, settings: Settings
+    ) -> None:
+        """From the row to the gateway's table, in seconds of this process: other load of the machine does not count."""
+        many, few = sign_up(api), sign_up(api)
+        copy_key(database, many.key_id, 100_000)
+        key = make_key(api, few, role="developer")
+        publish(database, settings)
+        api.delete(f"/v1/api_keys/{key['id']}", headers=few.headers)
+        began, wall = time.process_time(), time.monotonic()
+        written = publish(database, settings)
+        print(f"published after {time.process_time() - began:.2f} s of CPU, {len(written)} bytes")
+        snapshot = parse_keys(orjson.loads(written))
+        spent = time.process_time() - began
+        print(f"{spent:.2f} s of CPU, {time.monotonic() - wall:.2f} s, {len(snapshot.by_hash)} keys")
+        owners = Counter(each.tenant_id for each in snapshot.by_hash.values())
+        assert owners[many.organization_id] == service_snapshot.KEYS_OF_A_TENANT_MAX
+        assert key["id"] not in {each.key_id for each in snapshot.by_hash.values()}
+        assert few.key_id in {each.key_id for each in snapshot.by_hash.values()}
+        assert spent < 5
+
     def test_rolled_key_ends_on_the_gateway_with_its_overlap(
         self, api: TestClient, database: Database, settings: Settings
     ) -> None:
@@ -220,8 +256,6 @@ class TestEvents:
     def test_every_change_of_a_key_wakes_the_publisher(
         self, api: TestClient, database: Database, settings: Settings
     ) -> None:
-        from sqlalchemy import text
-
         caller = sign_up(api)
         api.delete(f"/v1/api_keys/{make_key(api, caller)['id']}", headers=caller.headers)
         with database.system() as uow:
@@ -250,6 +284,20 @@ def context(database: Database, settings: Settings) -> Context:
     return Context(
         settings=settings, database=database, redis=connect(settings.redis_url), clusters=Clusters(None)
     )
+
+
+def copy_key(database: Database, key_id: str, count: int) -> None:
+    """Give a key's tenant many more like it."""
+    columns = "tenant_id, project_id, name, kind, role, scopes, last_four, created_at, created_by, expires_at"
+    with database.system() as uow:
+        uow.session.execute(
+            text(
+                f"INSERT INTO api_key (id, hash, {columns}) "  # noqa: S608
+                f"SELECT gen_random_uuid(), encode(sha256(n::text::bytea), 'hex'), {columns} "
+                "FROM api_key, generate_series(1, :count) n WHERE id = :id"
+            ),
+            {"count": count, "id": ApiKeyId.parse(key_id).value},
+        )
 
 
 def publish(database: Database, settings: Settings) -> bytes:
