@@ -9,6 +9,7 @@ import typer
 
 from controlplane.cli.config import Profile, connect, forget_profile, load_profile, save_profile
 from controlplane.cli.errors import WrongUse
+from controlplane.cli.organization import read_country
 from controlplane.cli.output import Format, OutputOption, show_done, show_one
 from controlplane.sdk import Rempart
 from controlplane.sdk.client import DEFAULT_URL
@@ -65,21 +66,13 @@ def signup(
     output: OutputOption = Format.TABLE,
 ) -> None:
     """Become a customer. The answer holds the owner's key, shown this once and stored nowhere."""
-    body = {
-        "organization": {
-            "name": name,
-            "legal_name": legal_name,
-            "country": country,
-            "siren": siren,
-            "vat_id": vat_id,
-            "address": {"line1": street, "postal_code": postal_code, "city": city, "country": country},
-        },
-        "project": {"name": project},
-    }
+    body = signup_body(
+        name, legal_name, street, postal_code, city, country, siren=siren, vat_id=vat_id, project=project
+    )
     with Rempart("", url) as client:
         made = client.sign_up(body)
     if output is Format.TABLE:
-        show_one(_short(made), output)
+        show_one(short_signup(made), output)
     else:
         show_one(made, output, name="organization.id")
 
@@ -114,7 +107,26 @@ def _read_secret(prompt: str) -> str:
     return sys.stdin.readline().strip()
 
 
-def _short(made: dict[str, Any]) -> dict[str, Any]:
+def signup_body(
+    name: str, legal_name: str, street: str, postal_code: str, city: str, country: str, *, siren: str | None,
+    vat_id: str | None, project: str,
+) -> dict[str, Any]:  # fmt: skip
+    """An organization and its first project, as sign-up and the operator's door take them."""
+    code = read_country(country)
+    return {
+        "organization": {
+            "name": name,
+            "legal_name": legal_name,
+            "country": code,
+            "siren": siren,
+            "vat_id": vat_id,
+            "address": {"line1": street, "postal_code": postal_code, "city": city, "country": code},
+        },
+        "project": {"name": project},
+    }
+
+
+def short_signup(made: dict[str, Any]) -> dict[str, Any]:
     return {
         "organization": made["organization"]["id"],
         "project": made["project"]["id"],

@@ -18,6 +18,7 @@ from controlplane.cli import (
     admin_usage,
     audit,
 )
+from controlplane.cli.account import short_signup, signup_body
 from controlplane.cli.config import connect
 from controlplane.cli.output import Format, OutputOption, show_list, show_one
 
@@ -72,6 +73,31 @@ def get_organization(organization: OrganizationArgument, output: OutputOption = 
     """Show an organization and its billing party."""
     with connect() as client:
         show_one(client.organizations.get(organization), output)
+
+
+@organizations.command("create")
+def create_organization(
+    name: Annotated[str, typer.Argument(help="Name of the organization, unique on the platform.")],
+    legal_name: Annotated[str, typer.Option(help="Registered name of the company.")],
+    street: Annotated[str, typer.Option(help="Street and number of its address.")],
+    postal_code: Annotated[str, typer.Option(help="Postal code of its address.")],
+    city: Annotated[str, typer.Option(help="Town of its address.")],
+    country: Annotated[str, typer.Option(help="Two letters (ISO 3166-1), such as FR.")] = "FR",
+    siren: Annotated[str | None, typer.Option(help="SIREN; required in France.")] = None,
+    vat_id: Annotated[str | None, typer.Option(help="VAT number; required outside France.")] = None,
+    project: Annotated[str, typer.Option(help="Name of the first project.")] = "default",
+    output: OutputOption = Format.TABLE,
+) -> None:
+    """Make an organization, its first project and its owner's key; the key is shown this once."""
+    body = signup_body(
+        name, legal_name, street, postal_code, city, country, siren=siren, vat_id=vat_id, project=project
+    )
+    with connect() as client:
+        made = client.organizations.create(body)
+    if output is Format.TABLE:
+        show_one(short_signup(made), output)
+    else:
+        show_one(made, output, name="organization.id")
 
 
 @organizations.command("suspend")

@@ -8,7 +8,7 @@ import typer
 
 from controlplane.cli.config import connect
 from controlplane.cli.find import find_app, project_or_none
-from controlplane.cli.output import Format, OutputOption, show_done, show_list, show_one
+from controlplane.cli.output import Format, OutputOption, YesOption, ask_first, show_done, show_list, show_one
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 COLUMNS = (("name", "name"), ("id", "id"), ("project", "project_id"), ("created", "created_at"))
@@ -52,8 +52,9 @@ def rename(app_name: AppArgument, name: NameArgument, output: OutputOption = For
 
 
 @app.command()
-def delete(app_name: AppArgument, output: OutputOption = Format.TABLE) -> None:
+def delete(app_name: AppArgument, yes: YesOption = False, output: OutputOption = Format.TABLE) -> None:
     """Delete an app that has no services."""
+    ask_first(f"Delete {app_name}.", yes)
     with connect() as client:
         app_id = find_app(client, app_name)
         client.apps.delete(app_id)

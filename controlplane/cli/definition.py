@@ -28,6 +28,9 @@ class Wish:
     pue_below_milli: int | None = None
     is_non_eu_control_denied: bool = False
     is_simulated_allowed: bool = False
+    env: tuple[tuple[str, str], ...] = ()
+    secrets: tuple[tuple[str, str], ...] = ()
+    certifications: tuple[str, ...] = ()
 
 
 def read_definition(file: Path | None) -> Json:
@@ -54,6 +57,15 @@ def build_definition(read: Json, wish: Wish) -> Json:
     if "model" not in inference:
         raise WrongUse("Name a model with --model, or in the file under inference.model.")
     definition["inference"] = inference
+    if wish.env or wish.secrets:
+        named = {name for name, _ in (*wish.env, *wish.secrets)}
+        kept = [each for each in definition.get("env") or [] if each.get("key") not in named]
+        plain = [{"key": name, "value": value} for name, value in wish.env]
+        definition["env"] = [
+            *kept,
+            *plain,
+            *({"key": name, "secret": secret} for name, secret in wish.secrets),
+        ]
     if wish.instance_type is not None:
         definition["instance_types"] = [{"type": wish.instance_type}]
     scaling = _scaling(dict((definition.get("scalings") or [{}])[0]), wish)
@@ -84,6 +96,8 @@ def _sovereignty(block: Json, wish: Wish) -> Json:
         block["countries"] = list(wish.countries)
     if wish.licence_colours:
         block["licence_colours"] = list(wish.licence_colours)
+    if wish.certifications:
+        block["certifications"] = [{"framework": each.upper()} for each in wish.certifications]
     if wish.pue_below_milli is not None:
         block["pue_below_milli"] = wish.pue_below_milli
     if wish.is_non_eu_control_denied:

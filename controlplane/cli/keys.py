@@ -8,7 +8,7 @@ import typer
 
 from controlplane.cli.config import connect
 from controlplane.cli.find import project_or_none
-from controlplane.cli.output import Format, OutputOption, show_done, show_list, show_one
+from controlplane.cli.output import Format, OutputOption, YesOption, ask_first, show_done, show_list, show_one
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 COLUMNS = (
@@ -81,7 +81,8 @@ def roll(
 
 
 @app.command()
-def revoke(key_id: KeyArgument, output: OutputOption = Format.TABLE) -> None:
+def revoke(key_id: KeyArgument, yes: YesOption = False, output: OutputOption = Format.TABLE) -> None:
     """Make a key worthless at once."""
+    ask_first(f"Revoke {key_id}.", yes)
     with connect() as client:
         show_done(client.api_keys.revoke(key_id), f"Revoked {key_id}.", output)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+import tomllib
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any, NoReturn
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.main import get_command
@@ -17,10 +20,13 @@ from controlplane.cli import (
     apps,
     audit,
     catalog,
+    config,
+    context,
     costs,
     deployments,
     invoices,
     keys,
+    organization,
     payments,
     projects,
     secrets,
@@ -36,12 +42,51 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _read_version() -> str:
+    """The installed package's version; in a checkout the one that `pyproject.toml` says."""
+    try:
+        return version("rempart")
+    except PackageNotFoundError:
+        project = Path(__file__).parents[2] / "pyproject.toml"
+        return str(tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"])
+
+
+def _show_version(is_wanted: bool) -> None:
+    if is_wanted:
+        typer.echo(f"rempart {_read_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    profile: Annotated[
+        str | None, typer.Option(envvar="REMPART_PROFILE", help="Stored context to use for this command.")
+    ] = None,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Tell each request on standard error; never a key or a body.")
+    ] = False,
+    is_version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_show_version, help="Print the version and stop."),
+    ] = False,
+) -> None:
+    """Deploy models where the law you chose applies. Every command takes -o table, json, yaml or name."""
+    del is_version
+    config.configure(profile, is_debug=debug)
+
+
 app.command()(account.login)
 app.command()(account.logout)
 app.command()(account.whoami)
 app.command()(account.signup)
 app.command("secrets-check")(account.secrets_check)
+app.add_typer(context.app, name="context", help="Stored addresses and keys, by name.")
+app.add_typer(organization.app, name="organization", help="Who you are, and who is billed.")
+app.command()(organization.quotas)
 app.add_typer(projects.app, name="projects", help="Parts of your organization.")
 app.add_typer(apps.app, name="apps", help="Groups of services.")
 app.add_typer(services.app, name="services", help="What you want to run.")

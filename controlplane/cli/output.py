@@ -34,6 +34,18 @@ OutputOption = Annotated[
 ]
 
 
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask: for scripts.")]
+# A cell of a table; `-o json` and `-o yaml` hold the whole text.
+CELL_WIDTH_MAX = 60
+DOCUMENT_WIDTH_MAX = 200
+
+
+def ask_first(what: str, is_sure: bool) -> None:
+    """Ask on a terminal before something that cannot be undone; who says no is not obeyed by accident."""
+    if not is_sure and sys.stdin.isatty():
+        typer.confirm(f"{what} This cannot be undone. Go on?", abort=True, err=True)
+
+
 def show_list(
     items: Iterable[Mapping[str, Any]],
     columns: Sequence[tuple[str, str]],
@@ -50,7 +62,7 @@ def show_list(
     for heading, _ in columns:
         table.add_column(heading.upper(), overflow="fold")
     for row in rows:
-        table.add_row(*(_cell(_dig(row, field)) for _, field in columns))
+        table.add_row(*(cut(_cell(_dig(row, field))) for _, field in columns))
     _console().print(table, markup=False)
 
 
@@ -63,7 +75,8 @@ def show_one(item: Mapping[str, Any], output: Format, *, name: str = "id") -> No
     table.add_column(style="bold")
     table.add_column(overflow="fold")
     for field, value in item.items():
-        table.add_row(field, _cell(value))
+        shown = _cell(value)
+        table.add_row(field, cut(shown, DOCUMENT_WIDTH_MAX) if isinstance(value, list | dict) else shown)
     _console().print(table, markup=False)
 
 
@@ -116,6 +129,12 @@ def _dig(row: Mapping[str, Any], field: str) -> Any:
     for part in field.split("."):
         value = value.get(part) if isinstance(value, Mapping) else None
     return value
+
+
+def cut(text: str, width: int = CELL_WIDTH_MAX) -> str:
+    """A text on one line, no wider than a cell."""
+    line = " ".join(text.split())
+    return line if len(line) <= width else line[: width - 1] + "…"
 
 
 def _cell(value: Any) -> str:

@@ -8,7 +8,7 @@ import typer
 
 from controlplane.cli.config import connect
 from controlplane.cli.find import find_project
-from controlplane.cli.output import Format, OutputOption, show_done, show_list, show_one
+from controlplane.cli.output import Format, OutputOption, YesOption, ask_first, show_done, show_list, show_one
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 COLUMNS = (("name", "name"), ("id", "id"), ("default", "is_default"), ("created", "created_at"))
@@ -41,8 +41,9 @@ def create(
 
 
 @app.command()
-def delete(project: ProjectArgument, output: OutputOption = Format.TABLE) -> None:
+def delete(project: ProjectArgument, yes: YesOption = False, output: OutputOption = Format.TABLE) -> None:
     """Delete an empty project, and the keys that are bound to it."""
+    ask_first(f"Delete {project}.", yes)
     with connect() as client:
         project_id = find_project(client, project)
         client.projects.delete(project_id)

@@ -10,7 +10,7 @@ import typer
 from controlplane.cli.config import connect
 from controlplane.cli.errors import WrongUse
 from controlplane.cli.find import find_secret, project_or_none
-from controlplane.cli.output import Format, OutputOption, show_done, show_list, show_one
+from controlplane.cli.output import Format, OutputOption, YesOption, ask_first, show_done, show_list, show_one
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 COLUMNS = (("name", "name"), ("id", "id"), ("version", "version"), ("changed", "updated_at"))
@@ -58,8 +58,9 @@ def update(secret: SecretArgument, value: ValueOption = None, output: OutputOpti
 
 
 @app.command()
-def delete(secret: SecretArgument, output: OutputOption = Format.TABLE) -> None:
+def delete(secret: SecretArgument, yes: YesOption = False, output: OutputOption = Format.TABLE) -> None:
     """Delete a secret that no service uses."""
+    ask_first(f"Delete {secret}.", yes)
     with connect() as client:
         secret_id = find_secret(client, secret)
         client.secrets.delete(secret_id)

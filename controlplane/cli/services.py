@@ -2,26 +2,52 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from controlplane.cli.config import connect
+from controlplane.cli.costs import split_pair
 from controlplane.cli.definition import Wish, build_definition, read_definition
-from controlplane.cli.find import find_app, find_service
-from controlplane.cli.output import Format, OutputOption, progress, show_done, show_list, show_one
-from controlplane.sdk import Rempart
+from controlplane.cli.errors import WrongUse
+from controlplane.cli.find import find_app, find_service, project_or_none
+from controlplane.cli.organization import read_country
+from controlplane.cli.output import (
+    Format,
+    OutputOption,
+    YesOption,
+    ask_first,
+    progress,
+    show_done,
+    show_list,
+    show_one,
+)
+from controlplane.sdk import NotFound, Rempart, WaitTimedOut
+from controlplane.sdk.client import POLL_SECONDS
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 WAIT_SECONDS = 300
-COLUMNS = (("name", "name"), ("status", "status"), ("id", "id"), ("version", "version"))
+PAUSED = frozenset({"PAUSED"})
+SERVING = frozenset({"HEALTHY", "SLEEPING", "DEGRADED", "PAUSED"})
+DELETED = frozenset({"DELETED"})
+COLUMNS = (
+    ("name", "name"), ("status", "status"), ("id", "id"), ("version", "version"), ("project", "project_id"),
+)  # fmt: skip
 ServiceArgument = Annotated[str, typer.Argument(help="Id or name of the service.")]
 WaitOption = Annotated[
     bool, typer.Option("--wait", help="Wait until it is healthy or asleep: exit code 5 or 6 if it is not.")
 ]
+StateWaitOption = Annotated[
+    bool, typer.Option("--wait", help="Wait until it is done: exit code 5 if it is not.")
+]
 TimeoutOption = Annotated[int, typer.Option("--timeout", help="Seconds to wait at most.", min=0, max=86_400)]
+ProjectOption = Annotated[
+    str | None,
+    typer.Option("--project", help="Project by id or name; else the key's own, or the default one."),
+]
 AppOption = Annotated[str, typer.Option("--app", help="App by name or id; made if it does not exist.")]
 FileOption = Annotated[
     Path | None,
@@ -35,12 +61,15 @@ FileOption = Annotated[
 @app.command("list")
 def list_services(
     app_name: Annotated[str | None, typer.Option("--app", help="Only those of this app.")] = None,
+    project: ProjectOption = None,
     output: OutputOption = Format.TABLE,
 ) -> None:
     """List your services."""
     with connect() as client:
         app_id = None if app_name is None else find_app(client, app_name)
-        show_list(client.services.list(app_id=app_id), COLUMNS, output)
+        show_list(
+            client.services.list(app_id=app_id, project_id=project_or_none(client, project)), COLUMNS, output
+        )
 
 
 @app.command()
@@ -78,20 +107,42 @@ def deploy(
     allow_simulated: Annotated[
         bool, typer.Option("--allow-simulated", help="Accept simulated capacity, which answers nothing.")
     ] = False,
+    env: Annotated[
+        list[str] | None, typer.Option(help="Environment variable NAME=VALUE; repeat for several.")
+    ] = None,
+    secret: Annotated[
+        list[str] | None, typer.Option(help="Variable from a stored secret, NAME=SECRET; repeat for several.")
+    ] = None,
+    certification: Annotated[
+        list[str] | None,
+        typer.Option(help="Certificate that a site must hold, such as SECNUMCLOUD; repeat for several."),
+    ] = None,
+    project: ProjectOption = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Print the definition that would be deployed, and deploy nothing."),
+    ] = False,
     wait: WaitOption = False,
     timeout: TimeoutOption = WAIT_SECONDS,
     output: OutputOption = Format.TABLE,
 ) -> None:
     """Deploy a model, or a whole new definition of the service of that name."""
     wish = Wish(
-        name, model, instance_type, minimum, maximum, idle, tuple(country or ()), tuple(licence or ()),
-        pue_below, is_non_eu_control_denied=deny_non_eu_control, is_simulated_allowed=allow_simulated,
+        name, model, instance_type, minimum, maximum, idle,
+        tuple(str(read_country(each)) for each in country or ()), tuple(licence or ()), pue_below,
+        is_non_eu_control_denied=deny_non_eu_control, is_simulated_allowed=allow_simulated,
+        env=tuple(split_pair(each) for each in env or ()), secrets=tuple(split_pair(each) for each in secret or ()),
+        certifications=tuple(certification or ()),
     )  # fmt: skip
     definition = build_definition(read_definition(file), wish)
+    if dry_run:
+        show_one(definition, output, name="name")
+        return
     with connect() as client:
-        existing = next((found for found in client.services.list(name=name) if found["name"] == name), None)
+        project_id = project_or_none(client, project)
+        existing = _find_existing(client, name, project_id)
         if existing is None:
-            body = {"app_id": _ensure_app(client, app_name), "definition": definition}
+            body = {"app_id": _ensure_app(client, app_name, project_id), "definition": definition}
             service = client.services.create(body)
         else:
             service = client.services.replace(existing["id"], {"definition": definition})
@@ -99,10 +150,16 @@ def deploy(
 
 
 @app.command()
-def pause(service: ServiceArgument, output: OutputOption = Format.TABLE) -> None:
+def pause(
+    service: ServiceArgument,
+    wait: StateWaitOption = False,
+    timeout: TimeoutOption = WAIT_SECONDS,
+    output: OutputOption = Format.TABLE,
+) -> None:
     """Stop a service, give its capacity back and keep its definition."""
     with connect() as client:
-        show_one(client.services.pause(find_service(client, service)), output)
+        paused = client.services.pause(find_service(client, service))
+        show_one(_settle(client, paused, PAUSED, timeout if wait else None), output)
 
 
 @app.command()
@@ -155,19 +212,55 @@ def scale(
     service: ServiceArgument,
     minimum: Annotated[int, typer.Option("--min", min=0, help="Replicas kept without requests.")],
     maximum: Annotated[int, typer.Option("--max", min=1, help="Replicas at most.")],
+    wait: StateWaitOption = False,
+    timeout: TimeoutOption = WAIT_SECONDS,
     output: OutputOption = Format.TABLE,
 ) -> None:
-    """Move between other bounds, until the next definition."""
+    """Change the scaling limits, until the next definition."""
     with connect() as client:
-        show_one(client.services.scale(find_service(client, service), minimum, maximum), output)
+        scaled = client.services.scale(find_service(client, service), minimum, maximum)
+        show_one(_settle(client, scaled, SERVING, timeout if wait else None), output)
 
 
 @app.command()
-def delete(service: ServiceArgument, output: OutputOption = Format.TABLE) -> None:
+def delete(
+    service: ServiceArgument,
+    yes: YesOption = False,
+    wait: StateWaitOption = False,
+    timeout: TimeoutOption = WAIT_SECONDS,
+    output: OutputOption = Format.TABLE,
+) -> None:
     """Delete a service and all that runs for it."""
+    ask_first(f"Delete {service} and all that runs for it.", yes)
     with connect() as client:
         deleted = client.services.delete(find_service(client, service))
-    show_done(deleted, f"Deletion of {deleted['id']} has begun.", output)
+        sentence = f"Deletion of {deleted['id']} has begun."
+        if wait:
+            deleted = _settle(client, deleted, DELETED, timeout)
+            sentence = f"Deleted {deleted['id']}."
+    show_done(deleted, sentence, output)
+
+
+def _settle(
+    client: Rempart, service: dict[str, Any], wanted: frozenset[str], wait_seconds: int | None
+) -> dict[str, Any]:
+    """Return the service as it is, or as it is once it has one of these statuses; WaitTimedOut otherwise."""
+    if wait_seconds is None:
+        return service
+    deadline = time.monotonic() + wait_seconds
+    with progress(f"waiting for {service['name']}") as tell:
+        while service["status"] not in wanted:
+            tell(f"{service['id']} is {service['status']}")
+            if time.monotonic() >= deadline:
+                raise WaitTimedOut(f"after {wait_seconds} s the service is still {service['status']}")
+            time.sleep(min(POLL_SECONDS, max(deadline - time.monotonic(), 0)))
+            try:
+                service = client.services.get(service["id"])
+            except NotFound:
+                if wanted is DELETED:
+                    return {**service, "status": "DELETED"}
+                raise
+    return service
 
 
 def _finish(
@@ -189,8 +282,19 @@ def _finish(
     show_one(service, output)
 
 
-def _ensure_app(client: Rempart, name: str) -> str:
+def _find_existing(client: Rempart, name: str, project_id: str | None) -> dict[str, Any] | None:
+    """The service of this name. Errors: WrongUse when several projects have one and none was named."""
+    found = [each for each in client.services.list(name=name, project_id=project_id) if each["name"] == name]
+    if len(found) > 1:
+        raise WrongUse(f"{len(found)} projects have a service called '{name}': name one with --project.")
+    return found[0] if found else None
+
+
+def _ensure_app(client: Rempart, name: str, project_id: str | None) -> str:
     if name.startswith("app_"):
         return name
-    found = next((item for item in client.apps.list(name=name) if item["name"] == name), None)
-    return str((found or client.apps.create({"name": name}))["id"])
+    found = [each for each in client.apps.list(name=name, project_id=project_id) if each["name"] == name]
+    if len(found) > 1:
+        raise WrongUse(f"{len(found)} projects have an app called '{name}': name one with --project.")
+    made = {"name": name} if project_id is None else {"name": name, "project_id": project_id}
+    return str((found[0] if found else client.apps.create(made))["id"])

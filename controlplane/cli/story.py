@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import time
+from collections import Counter
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -12,6 +15,8 @@ from controlplane.cli.find import find_service
 from controlplane.cli.output import Format, OutputOption, say, show_list, show_one
 from controlplane.cli.services import ServiceArgument, app
 
+FOLLOW_SECONDS = 1.0
+EVENTS_EACH = 50
 STEPS = ("queue", "place", "schedule", "start", "load", "first_token", "total")
 
 
@@ -78,16 +83,29 @@ def logs(
     tail: Annotated[
         int, typer.Option("--tail", "-n", min=1, max=1000, help="Last lines of each replica.")
     ] = 100,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on with new lines until Ctrl-C.")
+    ] = False,
     output: OutputOption = Format.TABLE,
 ) -> None:
     """Print what a service's replicas wrote."""
     with connect() as client:
-        lines = client.services.logs(find_service(client, service), limit=tail)
-    if output is Format.TABLE:
-        for line in lines:
-            say(f"{line['labels']['instance_id']} {line['created_at'] or '-'} {line['msg']}")
-    else:
-        show_list(lines, (), output, name="msg")
+        service_id = find_service(client, service)
+        shown: list[dict[str, Any]] = []
+        while True:
+            lines = client.services.logs(service_id, limit=tail)
+            new = news(shown, lines)
+            if output is Format.TABLE:
+                for line in new:
+                    say(f"{line['labels']['instance_id']} {line['created_at'] or '-'} {line['msg']}")
+            elif follow:
+                tell_rows(new, output, name="msg")
+            else:
+                show_list(lines, (), output, name="msg")
+            if not follow:
+                return
+            shown = lines
+            time.sleep(FOLLOW_SECONDS)
 
 
 def events(
@@ -95,9 +113,48 @@ def events(
     kind: Annotated[
         list[str] | None, typer.Option("--type", help="Only this type; repeat for several.")
     ] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on with new events until Ctrl-C.")
+    ] = False,
     output: OutputOption = Format.TABLE,
 ) -> None:
     """Print what happened to a service and why, oldest first."""
     with connect() as client:
-        found = list(client.services.events(find_service(client, service), types=kind or None))
-    show_list(found[::-1], (("when", "when"), ("type", "type"), ("message", "message")), output)
+        service_id = find_service(client, service)
+        found = list(client.services.events(service_id, types=kind or None))[::-1]
+        if not follow:
+            show_list(found, (("when", "when"), ("type", "type"), ("message", "message")), output)
+            return
+        shown: list[dict[str, Any]] = []
+        while True:
+            new = news(shown, found)
+            if output is Format.TABLE:
+                for event in new:
+                    say(f"{event['when']} {event['type']} {event['message']}")
+            else:
+                tell_rows(new, output, name="id")
+            shown = found
+            time.sleep(FOLLOW_SECONDS)
+            page = client.service_events.page(limit=EVENTS_EACH, service_id=service_id, types=kind or None)
+            found = [*found, *news(found, page.items[::-1])]
+
+
+def news(before: list[dict[str, Any]], now: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What `now` has that `before` had not, in its order; equal rows count as often as they stand there."""
+    left = Counter(json.dumps(each, sort_keys=True) for each in before)
+    new = []
+    for each in now:
+        text = json.dumps(each, sort_keys=True)
+        if left[text]:
+            left[text] -= 1
+        else:
+            new.append(each)
+    return new
+
+
+def tell_rows(rows: list[dict[str, Any]], output: Format, *, name: str) -> None:
+    """Rows of a list without an end: one JSON document a line (or a YAML document, or a name)."""
+    for row in rows:
+        say(json.dumps(row, ensure_ascii=False)) if output is Format.JSON else show_one(
+            row, output, name=name
+        )

@@ -87,6 +87,10 @@ def command_of(arguments: tuple[str, ...]) -> str:
 
 def check_shape(document: Any, prints: str) -> None:
     """Fail unless a document is what `prints` says: a schema's name, a list of it, or the fields themselves."""
+    if prints.startswith("[{"):
+        for each in document:
+            check_shape(each, prints.strip("[]"))
+        return
     if prints.startswith("{"):
         assert list(document) == prints.strip("{}").split(", ")
         return

@@ -65,6 +65,11 @@ def _account(owner: Shell) -> None:
     stored = owner.home / "rempart" / "config.json"
     assert stored.stat().st_mode & 0o777 == 0o600
     assert Shell(owner.capture, owner.home, "").ask("whoami")["key_id"] == whoami["key_id"]
+    assert fresh.ask("context", "list") == [{"name": "default", "api": owner.url, "is_current": True}]
+    assert fresh.ask("context", "use", "default")["is_current"] is True
+    assert owner.ask("organization", "get")["id"] == whoami["organization_id"]
+    assert owner.ask("organization", "update", "--city", "Orsay")["address"]["city"] == "Orsay"
+    assert {quota["name"] for quota in owner.ask("quotas")} >= {"projects", "services", "gpus"}
     assert fresh.ask("logout") == {"is_removed": True}
     assert not stored.exists()
     assert fresh.run("login", "-o", "json", stdin=owner.key[:-1] + "!").error["code"] == "wrong_use"
@@ -366,6 +371,11 @@ def _prices(owner: Shell, operator: Shell, whose: str) -> None:
 def _organizations(operator: Shell) -> None:
     who = next(item for item in operator.ask("admin", "organizations", "list") if item["name"] == "newcomer")
     names = ("admin", "organizations")
+    made = operator.ask(
+        *names, "create", "invited", "--legal-name", "Invited GmbH", "--street", "Hauptstrasse 1",
+        "--postal-code", "10115", "--city", "Berlin", "--country", "de", "--vat-id", "DE136695976",
+    )  # fmt: skip
+    assert made["organization"]["country"] == "DE"
     assert operator.ask(*names, "suspend", who["id"], "--reason", "Unpaid.")["status"] == "SUSPENDED"
     assert operator.ask(*names, "get", who["id"])["suspension_reason"] == "Unpaid."
     assert operator.ask(*names, "resume", who["id"])["status"] == "ACTIVE"

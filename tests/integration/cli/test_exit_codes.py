@@ -15,8 +15,8 @@ from tests.unit.cli.commands import walk
 
 COMMANDS = [command.name for command in walk()]
 # Commands that need no key, and those that ask no server either.
-KEYLESS = {"login", "logout", "signup", "secrets-check"}
-OFFLINE = {"logout", "secrets-check"}
+KEYLESS = {"login", "logout", "signup", "secrets-check", "context list", "context use"}
+OFFLINE = {"logout", "secrets-check", "context list", "context use"}
 WHOLE_KEY = key_rules.build_key(KeyKind.SVC, "local", bytes(range(key_rules.RANDOM_BYTES)))
 NOBODY = "0" * 26
 SITE = "--country FR --power-kw 100 --rack-kw-max 10 --pue-milli 1100 --cell c"
@@ -30,6 +30,10 @@ SOME_YAML = Path(__file__).parents[3] / "helm" / "gateway" / "Chart.yaml"
 ARGUMENTS = {
     "signup": f"nobody {COMPANY}",
     "secrets-check": WHOLE_KEY,
+    "admin payments refund": f"org_{NOBODY} 1 2026-01-01 --reference x",
+    "context use": "nothing-of-this-name",
+    "organization update": "--city x",
+    "admin organizations create": f"nobody {COMPANY}",
     "logs": f"svc_{NOBODY}",
     "events": f"svc_{NOBODY}",
     "projects get": f"prj_{NOBODY}",
