@@ -48,6 +48,20 @@ ProjectOption = Annotated[
     str | None,
     typer.Option("--project", help="Project by id or name; else the key's own, or the default one."),
 ]
+EnvOption = Annotated[
+    list[str] | None, typer.Option(help="Environment variable NAME=VALUE; repeat for several.")
+]
+SecretOption = Annotated[
+    list[str] | None, typer.Option(help="Variable from a stored secret, NAME=SECRET; repeat for several.")
+]
+CertificationOption = Annotated[
+    list[str] | None,
+    typer.Option(help="Certificate that a site must hold, such as SECNUMCLOUD; repeat for several."),
+]
+DryRunOption = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Print the definition that would be deployed, and deploy nothing."),
+]
 AppOption = Annotated[str, typer.Option("--app", help="App by name or id; made if it does not exist.")]
 FileOption = Annotated[
     Path | None,
@@ -107,21 +121,11 @@ def deploy(
     allow_simulated: Annotated[
         bool, typer.Option("--allow-simulated", help="Accept simulated capacity, which answers nothing.")
     ] = False,
-    env: Annotated[
-        list[str] | None, typer.Option(help="Environment variable NAME=VALUE; repeat for several.")
-    ] = None,
-    secret: Annotated[
-        list[str] | None, typer.Option(help="Variable from a stored secret, NAME=SECRET; repeat for several.")
-    ] = None,
-    certification: Annotated[
-        list[str] | None,
-        typer.Option(help="Certificate that a site must hold, such as SECNUMCLOUD; repeat for several."),
-    ] = None,
+    env: EnvOption = None,
+    secret: SecretOption = None,
+    certification: CertificationOption = None,
     project: ProjectOption = None,
-    dry_run: Annotated[
-        bool,
-        typer.Option("--dry-run", help="Print the definition that would be deployed, and deploy nothing."),
-    ] = False,
+    dry_run: DryRunOption = False,
     wait: WaitOption = False,
     timeout: TimeoutOption = WAIT_SECONDS,
     output: OutputOption = Format.TABLE,
