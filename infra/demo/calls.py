@@ -132,10 +132,12 @@ def _refuse(teller: Teller, stage: Stage, tenant: Tenant) -> None:
 
 def _sleep_again(teller: Teller, tenant: Tenant, service_id: str) -> None:
     def asleep() -> bool:
-        return str(tenant.client.services.get(service_id)["status"]) == "SLEEPING" or not [
-            i
-            for i in tenant.client.instances.list(service_id=service_id)
-            if i["status"] in ("HEALTHY", "STARTING")
+        # A replica that still drains would be taken back by the next call, and nothing would start from zero.
+        is_asleep = str(tenant.client.services.get(service_id)["status"]) == "SLEEPING"
+        return is_asleep and not [
+            each
+            for each in tenant.client.instances.list(service_id=service_id)
+            if each["status"] not in {"STOPPED", "ERROR"}
         ]
 
     began = time.monotonic()
