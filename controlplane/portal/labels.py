@@ -152,6 +152,9 @@ EVENTS: Mapping[str, str] = {
     "DEPLOYMENT_CREATED": N_("Deployment asked for"),
     "DEPLOYMENT_CANCELED": N_("Deployment given up"),
     "DEPLOYMENT_STATUS_CHANGED": N_("Deployment's status changed"),
+    "DEPLOYMENT_FAILED": N_("Deployment failed"),
+    "SERVICE_ROLLED_BACK": N_("Rolled back to an earlier deployment"),
+    "PART_BLOCKED": N_("A part cannot run where it is"),
     "PLACED": N_("Place found"),
     "PLACEMENT_PENDING": N_("Waiting for a place"),
     "MOVE_STARTED": N_("Move begun"),
@@ -259,6 +262,7 @@ CHECK_RESULTS: Mapping[str, str] = {
 
 # An act of the audit chain is `noun.past`.
 AUDIT_NOUNS: Mapping[str, str] = {
+    "tax_zone": N_("Tax zone"),
     "access": N_("Access"),
     "accounting_entity": N_("Books"),
     "api_key": N_("API key"),
@@ -292,6 +296,8 @@ AUDIT_NOUNS: Mapping[str, str] = {
 }
 
 AUDIT_VERBS: Mapping[str, str] = {
+    "approved": N_("approved"),
+    "rolled_back": N_("rolled back"),
     "access_recovered": N_("access recovered"),
     "ending": N_("ending soon"),
     "refunded": N_("refunded"),

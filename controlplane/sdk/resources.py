@@ -156,6 +156,10 @@ class Deployments(Readable):
         """Give up a deployment that does not serve yet."""
         return self._post(at(self.path, identifier, "cancel"), None, None)
 
+    def explanation(self, identifier: str) -> Json:
+        """Return why this deployment was placed where it is: the decision with its `explanation`."""
+        return dict(self.transport.request("GET", at(self.path, identifier, "explanation")).json())
+
 
 @dataclass(frozen=True, slots=True)
 class Instances(Readable):

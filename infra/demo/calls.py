@@ -133,12 +133,8 @@ def _refuse(teller: Teller, stage: Stage, tenant: Tenant) -> None:
 def _sleep_again(teller: Teller, tenant: Tenant, service_id: str) -> None:
     def asleep() -> bool:
         # A replica that still drains would be taken back by the next call, and nothing would start from zero.
-        is_asleep = str(tenant.client.services.get(service_id)["status"]) == "SLEEPING"
-        return is_asleep and not [
-            each
-            for each in tenant.client.instances.list(service_id=service_id)
-            if each["status"] not in {"STOPPED", "ERROR"}
-        ]
+        found = [each["status"] for each in tenant.client.instances.list(service_id=service_id)]
+        return bool(found) and all(status in {"STOPPED", "ERROR"} for status in found)
 
     began = time.monotonic()
     wait_until(teller, "the idle service falling asleep", asleep, 60)
