@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Protocol
 
+from controlplane.portal.sentence_rules import tell as tell_sentence
 from infra.demo.browser import opened_visitor
 from infra.demo.forms import PlainVisitor, Values, text_of
 from infra.demo.stage import Stage
@@ -75,7 +76,8 @@ def _look_at_service(tenant: Tenant, visitor: Visitor) -> str:
     service_id = tenant.service["id"]
     # Read first: what happens meanwhile stands above it on the page.
     event = next(iter(tenant.client.services.events(service_id)))
-    message = " ".join(str(event["message"]).split())
+    told, _ = tell_sentence(str(event["message"]), lambda text: text)
+    message = " ".join(told.split())
     page = text_of(visitor.open(f"/services/{service_id}"))
     for words in (MODEL, "essonne-1", "Admissible", "Meridian Cloud Inc.", message):
         require(words in page, f"the service's page must say: {words}")

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+import structlog
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy import event
@@ -107,6 +108,8 @@ def warm_up(app: FastAPI, context: Context, order: dict[str, Any]) -> Context:
 
 
 def main() -> None:
+    # Standard output carries the answers alone.
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     settings = load_settings()
     # Opened lazily: no connection and no thread exists before a fork.
     context = make_context(settings)

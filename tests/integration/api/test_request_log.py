@@ -17,8 +17,12 @@ from controlplane.entrypoints.api import BODY_BYTES_MAX, create_app
 from controlplane.plumbing.database import Database
 from controlplane.plumbing.logging import configure
 from controlplane.plumbing.settings import Settings
+from tests.fixtures.tenants import operator_headers
 
 SECRET_TEXT = "rmp_pat_loca_thisIsNobodysKeyButLooksLikeOne"
+
+# Set aside for documentation (RFC 5737).
+ADDRESS = "203.0.113.7"
 
 # What is asked, and the status and operation that its line must show.
 REQUESTS: dict[str, tuple[Callable[[TestClient], Response], int, str]] = {
@@ -34,8 +38,9 @@ REQUESTS: dict[str, tuple[Callable[[TestClient], Response], int, str]] = {
         ),
         422, "create_datacenter",
     ),
+    # Its form is refused before anything is looked for, its route too.
     "a wrong key": (
-        lambda api: api.get("/v1/caller", headers={"Authorization": f"Bearer {SECRET_TEXT}"}), 401, "get_caller",
+        lambda api: api.get("/v1/caller", headers={"Authorization": f"Bearer {SECRET_TEXT}"}), 401, "none",
     ),
     "no such path": (lambda api: api.get("/v1/nothing"), 404, "none"),
     "a wrong method": (lambda api: api.put("/v1/caller"), 405, "get_caller"),
@@ -52,6 +57,15 @@ def lines(text: str) -> list[dict[str, Any]]:
 
 def requests_in(text: str) -> list[dict[str, Any]]:
     return [line for line in lines(text) if line["event"] in {"request", "request_refused"}]
+
+
+@pytest.fixture
+def admin(settings: Settings, database: Database) -> Iterator[TestClient]:
+    """The operator, from an address of its own."""
+    headers = operator_headers(database, settings)
+    app = create_app(settings, database)
+    with TestClient(app, base_url="http://api.test", headers=headers, client=(ADDRESS, 50_000)) as client:
+        yield client
 
 
 @pytest.fixture
@@ -86,7 +100,7 @@ def test_the_id_of_any_answer_leads_to_one_line_that_tells_its_story(
     assert (line["status"], line["operation"]) == (status, operation)
     assert line["method"] == answer.request.method
     assert line["path"] == answer.request.url.path
-    assert line["client_address"]
+    assert line["client_address"] == ADDRESS
     assert line["user_agent"]
     assert line["duration_ms"] >= 0
     assert SECRET_TEXT not in json.dumps(line)
@@ -109,7 +123,7 @@ def test_a_callers_trace_and_id_are_taken_over(admin: TestClient, written: io.St
 
 @pytest.mark.case("X14")
 def test_who_tries_keys_is_seen_with_address_and_count(admin: TestClient, written: io.StringIO) -> None:
-    labels = {"program": "api", "operation": "get_caller", "code": "unauthenticated"}
+    labels = {"program": "api", "operation": "none", "code": "unauthenticated"}
     before = REGISTRY.get_sample_value("rempart_http_refusals_total", labels) or 0
     written.truncate(0)
     for number in range(20):
@@ -118,7 +132,7 @@ def test_who_tries_keys_is_seen_with_address_and_count(admin: TestClient, writte
     refused = [line for line in requests_in(written.getvalue()) if line["event"] == "request_refused"]
     assert len(refused) == 20
     assert {(line["level"], line["client_address"], line["code"]) for line in refused} == {
-        ("warning", "testclient", "unauthenticated")
+        ("warning", ADDRESS, "unauthenticated")
     }
     assert REGISTRY.get_sample_value("rempart_http_refusals_total", labels) == before + 20
 
