@@ -321,6 +321,13 @@ def _payments(owner: Shell, operator: Shell, issued: dict[str, Any]) -> None:
     assert (balance["paid"], balance["state"]) == ("3.00", "PARTIAL")
     assert owner.ask("payments", "balances")[0] == balance
     assert owner.ask("payments", "list") == operator.ask(*payments, "list", "--organization", whose)
+    too_much = f"{Decimal(balance['open']) + Decimal('1.20')}"
+    operator.ask(*payments, "record", whose, too_much, issued["issued_on"], "--reference", "statement/8")
+    back = ("refund", whose, "1.20", issued["issued_on"], "--reference", "statement/9")
+    [refund] = operator.ask(*payments, *back)
+    assert (refund["amount"], refund["bank_reference"]) == ("1.20", "statement/9")
+    assert operator.ask(*payments, *back) == [refund]
+    assert operator.run(*payments, *back[:2], "0.01", *back[3:5], "statement/10").code == 1
     deposit = operator.ask("admin", "invoices", "deposit", whose, "100", "--label", "Crédit")
     assert (deposit["kind"], deposit["net"], deposit["state"]) == ("386", "100.00", "ISSUED")
     assert operator.ask("admin", "vat-checks", "record", whose, "FR44732829320", "UNREACHABLE")["status"]
@@ -379,6 +386,8 @@ def _organizations(operator: Shell) -> None:
     assert operator.ask(*names, "suspend", who["id"], "--reason", "Unpaid.")["status"] == "SUSPENDED"
     assert operator.ask(*names, "get", who["id"])["suspension_reason"] == "Unpaid."
     assert operator.ask(*names, "resume", who["id"])["status"] == "ACTIVE"
+    zone = (*names, "approve-tax-zone", who["id"], "--reason", "Register extract.")
+    assert operator.ask(*zone)["id"] == who["id"]
     first = operator.ask(*names, "quotas", who["id"])[0]["name"]
     assert operator.ask(*names, "set-quota", who["id"], first, "3")["limit"] == 3
     assert operator.ask(*names, "recover", who["id"], "--reason", "Asked in writing.")["role"] == "owner"

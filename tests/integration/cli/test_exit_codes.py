@@ -30,7 +30,6 @@ SOME_YAML = Path(__file__).parents[3] / "helm" / "gateway" / "Chart.yaml"
 ARGUMENTS = {
     "signup": f"nobody {COMPANY}",
     "secrets-check": WHOLE_KEY,
-    "admin payments refund": f"org_{NOBODY} 1 2026-01-01 --reference x",
     "context use": "nothing-of-this-name",
     "organization update": "--city x",
     "admin organizations create": f"nobody {COMPANY}",
@@ -81,6 +80,7 @@ ARGUMENTS = {
     "admin organizations recover": f"org_{NOBODY} --reason x",
     "admin organizations get": f"org_{NOBODY}",
     "admin organizations suspend": f"org_{NOBODY} --reason x",
+    "admin organizations approve-tax-zone": f"org_{NOBODY} --reason x",
     "admin organizations resume": f"org_{NOBODY}",
     "admin organizations quotas": f"org_{NOBODY}",
     "admin organizations set-quota": f"org_{NOBODY} gpus 1",
@@ -115,6 +115,7 @@ ARGUMENTS = {
     "admin seller set": f"{SOME_YAML}",
     "admin vat-checks record": f"org_{NOBODY} DE123456788 VALID",
     "admin payments record": f"org_{NOBODY} 1.00 2026-01-02 --reference x",
+    "admin payments refund": f"org_{NOBODY} 1 2026-01-01 --reference x",
     "admin payments match": f"org_{NOBODY}",
     "admin payments balances": f"org_{NOBODY}",
     "admin ledger set-entity": "732829320 x",
