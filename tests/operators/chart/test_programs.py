@@ -15,10 +15,21 @@ import pytest
 from infra.local import probes
 from tests.fixtures.database import DatabaseUrls, create_database, drop_database, free_port
 from tests.fixtures.kubernetes import KubernetesApi
-from tests.operators.chart.charts import CHARTS, FULL, Helm, Object, containers_of, pod_of, workloads
+from tests.operators.chart.charts import (
+    CHARTS,
+    FULL,
+    Helm,
+    Object,
+    containers_of,
+    is_selected,
+    of_kind,
+    pod_of,
+    workloads,
+)
 
 START_SECONDS_MAX = 180.0
 PROBE_SECONDS_MAX = 30.0
+METRICS_PORT = "9100"
 PROBES = ("startup", "liveness", "readiness")
 # Longer than any loop takes between two signs while all it works with is there.
 PATIENCE_SECONDS = 5.0
@@ -156,9 +167,29 @@ def test_every_program_runs_on_what_its_pod_gives_it(
         # Here every interface would be more than this machine's own.
         "0.0.0.0": "127.0.0.1",
     }
-    rendered = workloads(helm.objects("controlplane", FULL["controlplane"]))
+    objects = helm.objects("controlplane", FULL["controlplane"])
+    rendered = workloads(objects)
+    # The portal is ready once the API is, which it asks by the name and port of the API's Service.
+    labels = rendered["api"]["spec"]["template"]["metadata"]["labels"]
+    (service,) = (
+        each
+        for each in of_kind(objects, "Service")
+        if is_selected({"matchLabels": each["spec"]["selector"]}, labels)
+    )
+    (entry,) = service["spec"]["ports"]
+    files[f"http://{service['metadata']['name']}:{entry['port']}"] = f"http://127.0.0.1:{port}"
+    # Each pod has a network of its own, so the same port serves every program's metrics; here they share one.
+    metrics_ports = {name: free_port() for name in rendered}
     pods = {
-        name: Pod(workload, secrets, {**files, "/tmp/pulse": str(tmp_path / f"{name}-pulse")})  # noqa: S108
+        name: Pod(
+            workload,
+            secrets,
+            {
+                **files,
+                "/tmp/pulse": str(tmp_path / f"{name}-pulse"),  # noqa: S108
+                METRICS_PORT: str(metrics_ports[name]),
+            },
+        )
         for name, workload in rendered.items()
     }
     for _ in range(2):
@@ -179,6 +210,7 @@ def test_every_program_runs_on_what_its_pod_gives_it(
         }
         for name, program in running.items():
             program.wait_for(lambda p=program, n=name: signs[n](p.process.pid, p.said()), "up")  # type: ignore[misc]
+            assert probes.answers_http(metrics_ports[name], "/metrics"), name
         portless = [program for program in running.values() if program.pod.probes]
         assert len(portless) == 4
         check_probes(portless)
