@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import cache, partial
 from threading import Lock
@@ -32,7 +32,7 @@ from controlplane.kernel.errors import (
     Unauthenticated,
     Unavailable,
 )
-from controlplane.plumbing.address_rules import Network, client_of
+from controlplane.plumbing.address_rules import written_address
 from controlplane.plumbing.cluster import Clusters
 from controlplane.plumbing.database import Database
 from controlplane.plumbing.http_server import make_server
@@ -159,17 +159,13 @@ def create_app(settings: Settings, database: Database | None = None) -> FastAPI:
     app.add_middleware(BodyLimit)
     app.add_middleware(Admission, settings=settings, limiter=app.state.limiter)
     # Outermost: what it wraps is answered, written and counted, whatever becomes of it.
-    address_of = partial(_address, settings.trusted_networks)
+    address_of = partial(written_address, settings.trusted_networks)
     app.add_middleware(RequestLog, program="api", answer_error=_answer_surprise, address_of=address_of)
     for error_type, handler in _HANDLERS.items():
         app.add_exception_handler(error_type, handler)
     app.router.routes.extend(_operations())
     _add_health(app, owned)
     return app
-
-
-def _address(trusted: Sequence[Network], scope: Scope) -> str:
-    return str(client_of(scope, trusted) or "")
 
 
 @cache

@@ -64,6 +64,11 @@ def client_of(scope: Mapping[str, Any], trusted: Sequence[Network]) -> Address |
     return find_client(peer, lines, trusted)
 
 
+def written_address(trusted: Sequence[Network], scope: Mapping[str, Any]) -> str:
+    """The caller's address as a log line has it; empty where there is none."""
+    return str(client_of(scope, trusted) or "")
+
+
 def bucket_of(address: Address | None) -> str:
     """Name what is counted as one caller: an IPv4 address, or an IPv6 network of one subscriber."""
     if address is None:

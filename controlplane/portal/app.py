@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import redis
 from fastapi import FastAPI, Request
@@ -14,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from controlplane.kernel.clock import Clock, SystemClock
 from controlplane.plumbing import redis as plumbing_redis
+from controlplane.plumbing.address_rules import written_address
 from controlplane.plumbing.request_log import RequestLog
 from controlplane.plumbing.settings import Settings
 from controlplane.portal import (
@@ -120,13 +122,16 @@ def create_app(
         api_url=settings.api_url,
         gateway_url=settings.gateway_url,
         connections=shared,
+        trusted_networks=settings.trusted_networks,
     )
     app.state.health = health.HealthChecks()
     # The last one added is the outermost.
     app.add_middleware(Admission, refuse=busy_page, session_cookie=SESSION_COOKIE)
     app.add_middleware(Edge)
     # Outermost: what a page's error layer answers is written and counted, too.
-    app.add_middleware(RequestLog, program="portal")
+    app.add_middleware(
+        RequestLog, program="portal", address_of=partial(written_address, settings.trusted_networks)
+    )
     for error_type, handler in HANDLERS.items():
         app.add_exception_handler(error_type, handler)
     app.include_router(health.router)

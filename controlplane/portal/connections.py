@@ -38,16 +38,23 @@ class SharedConnections(httpx.BaseTransport):
 
 
 class BoundedConnections(httpx.BaseTransport):
-    """The pool as one page uses it: every wait ends, and all of them together after `seconds`."""
+    """The pool as one page uses it: every wait ends, and all of them together after `seconds`.
 
-    def __init__(self, shared: SharedConnections, seconds: float = PAGE_SECONDS) -> None:
+    `visitor` is the address that the page is for. The API counts wrong keys by address: without it all visitors of
+    the portal would be one, and one who guesses keys would keep the others out.
+    """
+
+    def __init__(self, shared: SharedConnections, visitor: str = "", seconds: float = PAGE_SECONDS) -> None:
         self._shared = shared
+        self._visitor = visitor
         self._end = time.monotonic() + seconds
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         left = self._end - time.monotonic()
         if left <= 0:
             raise httpx.ReadTimeout("the page has waited long enough", request=request)
+        if self._visitor:
+            request.headers["X-Forwarded-For"] = self._visitor
         asked = request.extensions.get("timeout", {})
         most = {"connect": CONNECT_SECONDS, "pool": POOL_SECONDS}
         request.extensions["timeout"] = {

@@ -79,7 +79,7 @@ def _sessions(portal: Portal) -> dict[str, str]:
 
 def _api(portal: Portal) -> dict[str, str]:
     # Leaves the bound above a moment, so that the answer names the part that is silent.
-    bounded = BoundedConnections(portal.connections, CHECK_SECONDS - 0.5)
+    bounded = BoundedConnections(portal.connections, seconds=CHECK_SECONDS - 0.5)
     try:
         with httpx.Client(base_url=portal.api_url, transport=bounded) as client:
             answer = client.get("/readyz")

@@ -99,7 +99,7 @@ def show_accessibility(visit: VisitDep) -> Response:
 
 def _open_session(visit: Visit, key: str) -> Session:
     """Ask the API whose key this is. Errors: Unauthenticated."""
-    with visit.portal.client(key) as client:
+    with visit.portal.client(key, visit.address) as client:
         caller = client.caller()
         organization = caller["organization_id"]
         name = str(client.organization()["legal_name"]) if organization else ""

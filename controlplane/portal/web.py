@@ -13,6 +13,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.responses import Response
 
 from controlplane.kernel.clock import Clock
+from controlplane.plumbing.address_rules import Network, written_address
 from controlplane.portal.connections import BoundedConnections, SharedConnections
 from controlplane.portal.errors import ForeignForm, SignInNeeded, UnreadableForm, WrongDoor
 from controlplane.portal.labels import DONE
@@ -59,9 +60,10 @@ class Portal:
     gateway_url: str
     connections: SharedConnections
     answers: AnswerSlots = field(default_factory=AnswerSlots)
+    trusted_networks: tuple[Network, ...] = ()
 
-    def client(self, key: str) -> Rempart:
-        """The API for one page: its connections are all pages', its waits end with it."""
+    def client(self, key: str, visitor: str) -> Rempart:
+        """The API for one page of a visitor (an address): its connections are all pages', its waits end with it."""
         return Rempart(
             key,
             self.api_url,
@@ -69,7 +71,7 @@ class Portal:
             backoff_seconds=API_BACKOFF_SECONDS,
             tries_max=API_TRIES_MAX,
             patience_seconds=API_PATIENCE_SECONDS,
-            transport=BoundedConnections(self.connections),
+            transport=BoundedConnections(self.connections, visitor),
         )
 
     def gateway(self, key: str) -> AsyncGateway:
@@ -88,6 +90,7 @@ class Visit:
             request.cookies.get(LANGUAGE_COOKIE), request.headers.get("Accept-Language")
         )
         self.session: Session | None = None
+        self.address = written_address(self.portal.trusted_networks, request.scope)
         self.visitor = request.cookies.get(VISITOR_COOKIE) or new_id()
 
     @property
@@ -147,7 +150,7 @@ class SignedIn(Visit):
         super().__init__(request, form)
         self.session = session
         self.who = session
-        self.api = self.portal.client(session.key)
+        self.api = self.portal.client(session.key, self.address)
         self._projects: list[dict[str, Any]] | None = None
 
     def cursor(self) -> str | None:

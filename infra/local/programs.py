@@ -182,6 +182,8 @@ def _api(addresses: Addresses, environment: Mapping[str, str], needs: tuple[str,
     own = {
         "REMPART_API_PORT": str(port),
         "REMPART_GATEWAY_PORT": str(addresses.ports["gateway"]),
+        # The portal of this machine says whose request it passes on.
+        "REMPART_TRUSTED_PROXIES": "127.0.0.1",
     } | LOCAL_RATES
     is_ready = partial(probes.answers_http, port, "/readyz")
     about = f"REST on http://127.0.0.1:{port}"
