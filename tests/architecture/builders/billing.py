@@ -16,7 +16,7 @@ def invoice_id(world: World) -> str:
     state: Any = world.api.app.state  # type: ignore[attr-defined]
     billing = make_billing(world.api, state.database, state.settings)
     tenant_id = TenantId.parse(world.owner.organization_id)
-    billing.project_of = world.owner.project_id
+    billing.projects[tenant_id] = world.owner.project_id
     billing.use(tenant_id)
     billing.end_month()
     invoice = billing.invoice(tenant_id)

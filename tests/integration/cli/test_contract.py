@@ -260,8 +260,8 @@ def _law_and_sites(operator: Shell) -> None:
 
 
 def _money(fleet: Fleet, billing: Billing, owner: Shell, operator: Shell, folder: Path) -> None:
-    billing.project_of = fleet.caller.project_id
     tenant_id = TenantId.parse(fleet.caller.organization_id)
+    billing.projects[tenant_id] = fleet.caller.project_id
     billing.use(tenant_id)
     [output] = owner.ask("usage", "--meter", "output_tokens", "--group-by", "project", "--project", "default")
     assert (output["quantity"], output["project_id"]) == (str(3 * TOKENS // 10), fleet.caller.project_id)

@@ -46,7 +46,7 @@ class Story:
 
 def report_gpu(billing: Billing, tenant_id: TenantId, month: Period, phase: str, hours: int) -> None:
     opened = month.end - 10 * HOUR
-    event = gpu_event(str(tenant_id), billing.project_of, phase, opened, opened + hours * HOUR)
+    event = gpu_event(str(tenant_id), billing.projects[tenant_id], phase, opened, opened + hours * HOUR)
     event["data"]["sku"] = "nvidia-h100"
     assert send(billing.api, billing.producer, [event])["accepted"] == 1
 
@@ -135,7 +135,7 @@ def test_a_reduction_that_was_drafted_only_is_drawn_up_again_with_what_came_sinc
     [draft] = billing.close(story.tenant_id, is_issuing=False).credit_notes
     assert (draft.state, draft.totals.net_minor) == (InvoiceState.READY, 580)
     event_of_truth = gpu_event(
-        str(story.tenant_id), billing.project_of, "close", story.month.end - 10 * HOUR,
+        str(story.tenant_id), billing.projects[story.tenant_id], "close", story.month.end - 10 * HOUR,
         story.month.end - 9 * HOUR, sequence=1,
     )  # fmt: skip
     event_of_truth["data"]["sku"] = "nvidia-h100"
