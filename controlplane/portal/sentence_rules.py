@@ -33,8 +33,7 @@ FORMS: tuple[tuple[str, str], ...] = (
     (r"Deployment (?P<number>\d+) was canceled\.", N_("Deployment %(number)s was canceled.")),
     (r"Deployment (?P<number>\d+) waits for a place\.", N_("Deployment %(number)s waits for a place.")),
     (r"Calls go to (?P<place>[^ ]+ \([A-Z]{2}\))\.", N_("Calls go to %(place)s.")),
-    (r"Placed in (?P<place>[^ ]+ \([A-Z]{2}\)), node pool (?P<pool>[^ ]+)\.",
-     N_("Placed in %(place)s, node pool %(pool)s.")),
+    (r"Placed in (?P<place>[^ ]+ \([A-Z]{2}\))\.", N_("Placed in %(place)s.")),
     (r"Moving from (?P<before>[^ ]+) to (?P<place>[^:]+): (?P<said>.*)",
      N_("Moving from %(before)s to %(place)s: %(said)s")),
     (r"(?P<site>[a-z0-9-]+) is admissible again\.", N_("%(site)s is admissible again.")),
@@ -44,6 +43,7 @@ FORMS: tuple[tuple[str, str], ...] = (
     (r"The cell in (?P<site>[^ ]+) refused it: (?P<said>.*)", N_("The cell in %(site)s refused it: %(said)s")),
     (r"Its traffic has moved and its calls have ended\.", N_("Its traffic has moved and its calls have ended.")),
     (r"Another deployment or place has taken over\.", N_("Another deployment or place has taken over.")),
+    (r"There is no place yet\.", N_("There is no place yet.")),
     (r"There is no pool at all yet\.", N_("There is no pool at all yet.")),
 )  # fmt: skip
 _COMPILED = tuple((re.compile(form), text) for form, text in FORMS)

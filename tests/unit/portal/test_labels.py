@@ -118,6 +118,8 @@ SENTENCES = """
 The service is HEALTHY. | État du service : opérationnel.|
 Deployment 3 is CANCELED. | État du déploiement 3 : annulé.|
 Calls go to essonne-1 (FR). | Les appels vont à essonne-1 (FR).
+Placed in essonne-1 (FR). | Placé à essonne-1 (FR).
+There is no place yet. | Il n'existe encore aucun lieu.
 The part in essonne-1 stops: Its traffic has moved and its calls have ended. | La partie à essonne-1 s'arrête
 The service now runs 0 to 3 replicas. | Le service compte désormais de 0 à 3 répliques.
 """
