@@ -67,15 +67,15 @@ class Metrics:
             "rempart_operator_leader", "1 while this process leads.", registry=self.registry
         )
 
-    def writes_total(self) -> float:
-        """Requests that may have changed an object.
+    def writes_total(self, *, has_events: bool = True) -> float:
+        """Requests that may have changed an object, over all kinds but Lease (a heartbeat by nature).
 
-        Without Leases (a heartbeat by nature) and Events (news, written apart at a rate of their own and
-        counted in `events`).
+        Without Events (news, written apart at a rate of their own) where the cost of a reconcile is asked for.
         """
+        left_out = {"leases"} if has_events else {"leases", "events"}
         return sum(
             sample.value
             for metric in self.api_writes.collect()
             for sample in metric.samples
-            if sample.name.endswith("_total") and sample.labels["resource"] not in ("leases", "events")
+            if sample.name.endswith("_total") and sample.labels["resource"] not in left_out
         )
