@@ -15,6 +15,7 @@ from controlplane.payments.domain import Refund, RefundId
 from controlplane.payments.posting_rules import make_refund_entry
 from controlplane.payments.service_lettering import letter_groups
 from controlplane.payments.service_release import list_left_over, release_overpaid
+from controlplane.plumbing.amounts import text_of
 from controlplane.plumbing.database import UnitOfWork
 from controlplane.tenancy import service as tenancy
 
@@ -64,7 +65,7 @@ def _take(
     sources = list_left_over(uow, tenant_id)
     available = sum(left for _, left in sources)
     if amount_minor > available:
-        raise Conflict(f"Only {available / 100:.2f} EUR are the customer's: no more can be paid back.")
+        raise Conflict(f"Only {text_of(available)} EUR are the customer's: no more can be paid back.")
     made, missing = [], amount_minor
     for payment, left in sources:
         part = min(left, missing)

@@ -123,6 +123,8 @@ class TestForgetting:
         service = fleet.create_service(env=[{"key": "APP_T", "secret": "t"}])
         fleet.answer_as_cells()
         fleet.run()
+        fleet.answer_as_cells()
+        fleet.run()
         first = fleet.service(service)["active_deployment_id"]
         for version in range(1, DEPLOYMENTS_KEPT + 8):
             refill(fleet)

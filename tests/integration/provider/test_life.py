@@ -46,7 +46,7 @@ def program(wish: Declared) -> Program:
                 MODEL,
                 replicas_max=wish.replicas_max,
                 # Not where a secret belongs; in the state it is none the less encrypted.
-                env={"GREETING": pulumi.Output.secret(GREETING)},
+                env={"APP_GREETING": pulumi.Output.secret(GREETING)},
                 secret_env={"APP_TOKEN": secret.name},
             ),
             triggers=[secret.version],
@@ -121,7 +121,7 @@ def test_up_makes_what_is_declared(story: Story) -> None:
     now = story.seen["up"]
     assert now["project"]["name"] == "life"
     assert now["definition"]["env"] == [
-        {"key": "GREETING", "value": GREETING, "secret": None},
+        {"key": "APP_GREETING", "value": GREETING, "secret": None},
         {"key": "APP_TOKEN", "value": None, "secret": "token"},
     ]
     assert now["service"]["status"] == "HEALTHY", "wait_seconds waited until it was asleep and able to wake"
