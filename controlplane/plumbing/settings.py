@@ -56,7 +56,8 @@ class Settings(BaseSettings):
     ingest_key: SecretStr = SecretStr("")
     ingest_key_file: Path | None = None
     database_pool_size: int = Field(default=10, ge=1, le=100)
-    is_signup_open: bool = True
+    # Whether anybody may register a company; otherwise the operator alone does.
+    is_signup_open: bool = False
     # What one key (twice that for its organization) or one address may do at the API; never off.
     rate_reads_per_minute: int = Field(default=1800, ge=1)
     rate_writes_per_minute: int = Field(default=600, ge=1)

@@ -79,12 +79,15 @@ class TestSignup:
         assert second.json()["organization"] == first["organization"]
         assert_nowhere_stored(database, secret)
 
-    def test_closed_sign_up_is_refused_and_the_operator_still_can(
+    @pytest.mark.case("X17")
+    @pytest.mark.case("W7")
+    def test_sign_up_is_closed_unless_somebody_opened_it_and_the_operator_still_can(
         self, settings: Settings, database: Database
     ) -> None:
         from controlplane.entrypoints.api import create_app
 
-        closed = settings.model_copy(update={"is_signup_open": False})
+        default = Settings.model_fields["is_signup_open"].default
+        closed = settings.model_copy(update={"is_signup_open": default})
         with TestClient(create_app(closed, database)) as api:
             refused = api.post("/v1/signup", json=signup_body("acme"))
             assert refused.status_code == 403
