@@ -119,6 +119,7 @@ def authenticate(request: Request) -> None:
     with database.system(is_read_only=True) as uow:
         principal = identity.authenticate(uow, raw_key, settings.hash_ring)
         now = uow.now
+    identity.require_open(principal, request.method)
     if request.url.path.startswith(ADMIN_PREFIX):
         # Each handler checks too; a handler that forgets is still behind this door.
         identity.require_platform(principal)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 
 from controlplane.identity import access_rules, key_rules, repository
 from controlplane.identity.domain import ApiKey, KeyState, Principal, Scope
@@ -30,7 +31,7 @@ from controlplane.identity.service_operator_keys import (
 from controlplane.identity.service_signup import SignedUp, sign_up
 from controlplane.identity.service_snapshot import build_snapshot
 from controlplane.kernel.access import Action, Resource, tenant_of
-from controlplane.kernel.errors import Forbidden, NotFound, Unauthenticated
+from controlplane.kernel.errors import Forbidden, NotFound, Suspended, Unauthenticated
 from controlplane.kernel.ids import ProjectId, TenantId
 from controlplane.kernel.keyring import Keyring
 from controlplane.plumbing.database import UnitOfWork
@@ -58,6 +59,7 @@ __all__ = [
     "recover_access",
     "register_operator_key",
     "require",
+    "require_open",
     "require_platform",
     "require_project",
     "require_tenant",
@@ -70,6 +72,8 @@ __all__ = [
     "warn_of_ends",
 ]
 
+# Methods that change nothing (RFC 9110 §9.2.1).
+READING = frozenset({"GET", "HEAD"})
 # An unknown key has a tenant looked up too, so that its answer takes the same way through the database.
 _NO_TENANT = TenantId(uuid.UUID(int=0))
 
@@ -78,7 +82,7 @@ def authenticate(uow: UnitOfWork, raw_key: str, ring: Keyring) -> Principal:
     """Turn the text of a key into its holder.
 
     `uow` is a platform transaction (the tenant is not known yet) and may be read-only.
-    Errors: Unauthenticated for an unknown, expired or revoked key and for one of a suspended tenant;
+    Errors: Unauthenticated for an unknown, expired or revoked key;
     Forbidden for a key that opens only the gateway. Only who holds a real key learns which of these it is.
     """
     key = repository.find_by_hash(uow, key_rules.list_hashes(ring, raw_key))
@@ -90,14 +94,23 @@ def authenticate(uow: UnitOfWork, raw_key: str, ring: Keyring) -> Principal:
         raise Unauthenticated(f"The API key {key.id} has been revoked.")
     if state is KeyState.EXPIRED:
         raise Unauthenticated(f"The API key {key.id} has expired; create a new one.")
-    if key.tenant_id is not None and status is not TenantStatus.ACTIVE:
-        raise Unauthenticated(
-            "The organization of this API key is suspended: "
-            "its keys are refused until the platform operator resumes it."
-        )
     if Scope.MANAGE not in key.scopes:
         raise Forbidden("This API key may only call models on the gateway; it lacks the scope 'manage'.")
-    return to_principal(key)
+    is_suspended = key.tenant_id is not None and status is not TenantStatus.ACTIVE
+    return replace(to_principal(key), is_suspended=is_suspended)
+
+
+def require_open(principal: Principal, method: str) -> None:
+    """Raise Suspended for a change that a suspended organization asks for.
+
+    It goes on reading: what it owes and the documents that say so stay within reach (code de commerce art. L441-9:
+    an invoice is delivered), and so do its own data (GDPR art. 15).
+    """
+    if principal.is_suspended and method not in READING:
+        raise Suspended(
+            "The organization of this API key is suspended: it can read, and change nothing, until the platform "
+            "operator resumes it."
+        )
 
 
 def count_by_hash_key(uow: UnitOfWork) -> dict[str, int]:

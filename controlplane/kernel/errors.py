@@ -46,6 +46,12 @@ class Forbidden(RempartError):
     http_status = 403
 
 
+class Suspended(Forbidden):
+    """The caller's organization is suspended: it may read, and change nothing."""
+
+    code = "organization_suspended"
+
+
 class NotFound(RempartError):
     """Also the answer for another tenant's resource: existence is not revealed."""
 

@@ -38,6 +38,7 @@ class Principal:
     """An authenticated caller; `tenant_id` is None for the platform operator and its producers only.
 
     `source`: the one gateway or cell that a producer reports for; None for the first producers' key, for all.
+    `is_suspended`: the organization may read what it has and owes, and change nothing.
     """
 
     key_id: ApiKeyId
@@ -45,6 +46,7 @@ class Principal:
     tenant_id: TenantId | None
     project_id: ProjectId | None = None
     source: str | None = None
+    is_suspended: bool = False
 
     @property
     def is_platform(self) -> bool:

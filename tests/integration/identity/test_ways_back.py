@@ -98,7 +98,7 @@ def test_from_every_state_the_operator_gives_a_way_back(
         admin.post(f"{path}/suspend", json={"reason": "Unpaid."})
     key = recover(admin, caller)
     if is_suspended:
-        assert api.get("/v1/organization", headers=bearer(key["secret"])).status_code == 401
+        assert api.post("/v1/apps", json={"name": "x"}, headers=bearer(key["secret"])).status_code == 403
         admin.post(f"{path}/resume")
     headers = bearer(key["secret"])
     if state is at_the_limit_of_keys:
