@@ -218,6 +218,17 @@ async def test_the_installed_operators_make_a_pool_and_give_it_back(
     assert lease["metadata"]["name"] == "rempart-operators"
 
 
+def until_refused(api: KubernetesApi, user: str, manifest: Object) -> None:
+    """Wait until admission refuses it: a policy is in force a moment after it was installed."""
+    dry = ("apply", "--server-side", "--dry-run=server", f"--as={user}", "-f", "-")
+
+    def is_refused() -> bool:
+        told = api.try_kubectl(*dry, stdin=json.dumps(manifest))
+        return told.returncode != 0 and "denied request" in told.stderr
+
+    until(is_refused, f"the policy refuses {user}")
+
+
 def test_the_installed_control_plane_may_do_its_work_and_read_no_secret(
     install: Callable[[str], None], kubernetes_api: KubernetesApi, namespace: str, tmp_path: Path
 ) -> None:
@@ -252,6 +263,7 @@ def test_the_installed_control_plane_may_do_its_work_and_read_no_secret(
             watcher.apply(pool)
         for other in ("kube-system", namespace):
             taken = {**secret, "metadata": {"name": "taken-over", "namespace": other}}
+            until_refused(kubernetes_api, f"system:serviceaccount:{namespace}:{RELEASE}-worker", taken)
             with pytest.raises(ClusterRefused, match="projects' namespaces"):
                 worker.apply(taken)
         with pytest.raises(ClusterRefused, match="cannot list resource"):

@@ -46,11 +46,12 @@ async def test_a_pod_with_two_budgets_holds_no_other_pod_up_and_is_named_with_th
 ) -> None:
     pool = await create_pool(admin, pool_manifest("two", 1))
     await until_ready(admin, pool, 1)
-    for name in ("first", "second"):
-        await admin.create(BUDGETS, budget(name, 1, app="held"), manager="test")
     held = await run_guest(admin, guest("held", node="two-0", app="held"))
     free = [await run_guest(admin, guest(f"free-{number}", node="two-0", app="free")) for number in range(3)]
-    await until_counted(admin, "first", 1)
+    # An eviction of a running pod with two budgets is refused for their number, whatever they count; and upstream
+    # recounts only one of them when the pod changes, so there is no count to wait for.
+    for name in ("first", "second"):
+        await admin.create(BUDGETS, budget(name, 1, app="held"), manager="test")
     await scale(admin, pool, 0)
 
     async def are_gone() -> bool:
