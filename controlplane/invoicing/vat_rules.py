@@ -14,7 +14,7 @@ from controlplane.invoicing.domain import Hold, VatIdAnswer, VatIdStatus, VatTre
 from controlplane.invoicing.vat_data import CASES, OUTSIDE_EU_VAT, VAT_ROWS, VatCase, VatRow
 from controlplane.kernel.period import PARIS, Period
 from controlplane.tenancy.domain import BillingParty
-from controlplane.tenancy.party_rules import TaxZone, find_tax_zone, is_valid_siren
+from controlplane.tenancy.party_rules import PROVED_ZONES, TaxZone, find_tax_zone, is_valid_siren
 
 # "Re-check each invoice run": an answer older than this says nothing about the run that is under way.
 VAT_ANSWER_AGE_MAX: Final = timedelta(days=7)
@@ -96,14 +96,22 @@ def find_case(party: BillingParty) -> VatCase | Hold:
 
 
 def find_unapproved_move(party: BillingParty, approved_zone: str | None) -> Hold | None:
-    """No field that a customer may write changes its VAT without proof: another zone than the approved one holds."""
+    """No field that a customer may write changes its VAT without proof: another zone than the approved one holds, and
+    where nothing is approved yet, so does each that bears less than the full French rate."""
     zone = find_tax_zone(party)
     if approved_zone is None or zone == approved_zone or zone is TaxZone.UNCLEAR:
         return None
+    if approved_zone == TaxZone.UNCLEAR:
+        if zone in PROVED_ZONES:
+            return None
+        claim = (
+            f"The customer itself says that it is established in tax zone {zone}, which bears less French VAT"
+        )
+    else:
+        claim = f"The customer moved from tax zone {approved_zone} to {zone} by changing its own address"
     return Hold(
         "vat_place_unapproved",
-        f"The customer moved from tax zone {approved_zone} to {zone} by changing its own address: its invoices wait "
-        "until an operator has seen a proof of the establishment and approves it.",
+        f"{claim}: its invoices wait until an operator has seen a proof of the establishment and approves it.",
     )
 
 

@@ -63,7 +63,7 @@ def _add_reads(router: APIRouter, authorize: Authorize) -> None:
 def _add_tax_zone(router: APIRouter, authorize: Authorize) -> None:
     @router.post(
         "/{organization_id}/tax_zone/approve", operation_id="admin_approve_tax_zone",
-        summary="Approve where an organization is taxed after its address changed", response_model=OrganizationAnswer,
+        summary="Approve where an organization is taxed, by proof of its place", response_model=OrganizationAnswer,
     )  # fmt: skip
     def approve(organization_id: str, body: TaxZoneApproval, edge: EdgeDep) -> Response:
         _check(edge.principal, authorize, Resource.ORGANIZATION, Action.OPERATE)

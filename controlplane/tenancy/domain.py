@@ -79,8 +79,8 @@ class BillingParty:
 class Tenant:
     """`version` counts changes of the tenant and of its billing party: both are one resource on the wire.
 
-    `tax_zone` is where it is taxed by what was shown at sign-up or approved since (`party_rules.TaxZone`); None: it has
-    not been recorded, and the billing party's own counts.
+    `tax_zone` is where it is taxed by what was shown at sign-up or approved since (`party_rules.TaxZone`); UNCLEAR:
+    nothing was shown or approved yet. None: it was not recorded, and the billing party's own counts.
     """
 
     id: TenantId

@@ -161,6 +161,17 @@ def find_tax_zone(party: BillingParty) -> TaxZone:
     return at_home
 
 
+# The full French rate, which nobody claims for profit, and the Union, where VIES's answer is the proof of each invoice.
+PROVED_ZONES: Final = frozenset({TaxZone.FRANCE, TaxZone.MONACO, TaxZone.UNION})
+
+
+def zone_at_sign_up(party: BillingParty) -> TaxZone:
+    """The zone that a sign-up is trusted with; UNCLEAR for one where less or no French VAT is due: an operator approves
+    it by a proof of the establishment."""
+    zone = find_tax_zone(party)
+    return zone if zone in PROVED_ZONES else TaxZone.UNCLEAR
+
+
 def _zone_of(country: str, party: BillingParty) -> TaxZone:
     if country not in FRENCH_TERRITORIES:
         return TaxZone.UNION if country in MEMBER_STATES else TaxZone.OUTSIDE

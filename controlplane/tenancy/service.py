@@ -28,7 +28,13 @@ from controlplane.tenancy.domain import (
 )
 from controlplane.tenancy.events import BillingPartyChanged, TenantCreated, TenantResumed, TenantSuspended
 from controlplane.tenancy.models import TenantRow
-from controlplane.tenancy.party_rules import TaxZone, check_billing_party, find_tax_zone, printed_texts
+from controlplane.tenancy.party_rules import (
+    TaxZone,
+    check_billing_party,
+    find_tax_zone,
+    printed_texts,
+    zone_at_sign_up,
+)
 from controlplane.tenancy.service_projects import (
     count_projects,
     create_project,
@@ -77,7 +83,7 @@ def create_tenant(uow: UnitOfWork, name: str, party: BillingParty, *, actor: str
         status=TenantStatus.ACTIVE,
         suspension_reason=None,
         billing_party=party,
-        tax_zone=find_tax_zone(party),
+        tax_zone=zone_at_sign_up(party),
         version=1,
         created_at=uow.now,
         updated_at=uow.now,
@@ -159,8 +165,8 @@ def change_billing_party(
 def approve_tax_zone(uow: UnitOfWork, tenant_id: TenantId, reason: str, *, actor: str) -> Tenant:
     """Accept that a tenant is taxed where its billing party lies now; `reason` says by what proof.
 
-    Until then a change of place that a tenant made itself holds its invoices. Errors: Conflict when the place itself
-    is not clear.
+    Until then a place that a tenant claims itself, at sign-up or since, holds its invoices. Errors: Conflict when the
+    place itself is not clear.
     """
     row = _lock(uow, tenant_id)
     zone = find_tax_zone(repository.to_tenant(row).billing_party)

@@ -71,6 +71,9 @@ def sign_up(teller: Teller, stage: Stage) -> dict[str, Customer]:
             )
         reason = _refuse_consumer(anonymous)
     teller.say("Volcan SARL (Saint-Denis de La Réunion) and Rechner GmbH (Berlin) sign up")
+    # A place with a lower rate is not taken on trust; that of a Member State is proved by VIES.
+    stage.admin.organizations.approve_tax_zone(found["réunion"].id, "SIRET of Saint-Denis seen (simulated)")
+    teller.say("the operator approves that Volcan SARL is established in La Réunion: 8.5 % of VAT")
     teller.say(f"Camille Martin, a consumer, is refused: {reason}")
     teller.figure("consumer_refused", reason)
     return found

@@ -59,6 +59,59 @@ def test_a_deposit_bears_the_vat_of_its_place(billing: Billing, postal: str, tax
     assert (sold.is_issued, sold.totals.tax_minor, sold.vat.case) == (True, tax, case)
 
 
+# Where a customer may say itself that it is established, and what follows at sign-up without anybody's approval.
+PLACES: list[tuple[str, dict[str, Any], bool]] = [
+    ("mainland", {"postal_code": "69001"}, True),
+    ("corsica", {"postal_code": "20000"}, True),
+    ("guadeloupe", {"postal_code": "97100"}, False),
+    ("reunion", {"postal_code": "97400"}, False),
+    ("guyane", {"postal_code": "97300"}, False),
+    ("mayotte", {"postal_code": "97600"}, False),
+    ("saint-martin", {"postal_code": "97150"}, False),
+    ("saint-barthelemy", {"postal_code": "97133"}, False),
+    ("saint-pierre", {"postal_code": "97500"}, False),
+    ("guadeloupe's own code", {"postal_code": "97100", "country": "GP"}, False),
+    ("guyane's own code", {"postal_code": "97300", "country": "GF"}, False),
+    ("new caledonia", {"postal_code": "98800", "country": "NC"}, False),
+    ("united states", {"postal_code": "10118", "country": "US"}, False),
+    ("united kingdom", {"postal_code": "EC1A 1BB", "country": "GB"}, False),
+    ("switzerland", {"postal_code": "8001", "country": "CH"}, False),
+]
+
+
+def facts_of(place: dict[str, Any]) -> dict[str, Any]:
+    country = place.get("country", "FR")
+    own: dict[str, Any] = {"country": country, "address": {**HOME, **place}}
+    return own if country in {"FR", "GP", "GF"} else {**own, "siren": None, "vat_id": "12-3456789"}
+
+
+@pytest.mark.case("M7")
+@pytest.mark.parametrize(("place", "is_trusted"), [row[1:] for row in PLACES], ids=[row[0] for row in PLACES])
+def test_a_place_with_less_vat_is_not_taken_on_trust_at_sign_up(
+    billing: Billing, place: dict[str, Any], is_trusted: bool
+) -> None:
+    tenant_id = billing.sign_up(is_place_approved=False, **facts_of(place))
+    sold = sell(billing, tenant_id)
+    if is_trusted:
+        assert (sold.is_issued, sold.totals.tax_minor) == (True, 2_000)
+        return
+    assert sold.hold is not None
+    assert (sold.number, sold.hold.code) == (None, "vat_place_unapproved")
+    assert retry_waiting(billing.database) == 0
+    billing.approve_place(tenant_id)
+    assert retry_waiting(billing.database) == 1
+
+
+@pytest.mark.case("M7")
+def test_who_never_showed_a_place_may_still_pay_the_full_rate(billing: Billing) -> None:
+    tenant_id = billing.sign_up(is_place_approved=False, address={**HOME, "postal_code": "97300"})
+    move(billing, tenant_id, "75001")
+    assert sell(billing, tenant_id).totals.tax_minor == 2_000
+    # The full rate, once billed, does not approve a place with less.
+    move(billing, tenant_id, "97400")
+    assert sell(billing, tenant_id).number is None
+
+
 @pytest.mark.case("M7")
 @pytest.mark.parametrize(
     "changes",

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from controlplane.invoicing.domain import Hold
 from controlplane.invoicing.vat_data import VatCase
-from controlplane.invoicing.vat_rules import find_case
+from controlplane.invoicing.vat_rules import find_case, find_row, find_unapproved_move
 from controlplane.kernel.errors import InvalidInput
 from controlplane.tenancy.domain import Address, BillingParty
-from controlplane.tenancy.party_rules import check_billing_party
+from controlplane.tenancy.party_rules import TaxZone, check_billing_party, find_tax_zone, zone_at_sign_up
 
 METROPOLE, OVERSEAS = VatCase.FR_BUSINESS, VatCase.FR_OVERSEAS_BUSINESS
 UNTAXED, THIRD = VatCase.FR_UNTAXED_OVERSEAS_BUSINESS, VatCase.FR_THIRD_TERRITORY_BUSINESS
@@ -89,3 +91,36 @@ def test_what_is_no_french_postcode_is_refused(postal: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         check_billing_party(french(postal))
     assert [problem.field for problem in refused.value.fields] == ["address.postal_code"]
+
+
+WHERE = [
+    *(french(code) for codes in REAL.values() for code in codes),
+    *(french("97000", country=code) for code in ("GP", "MQ", "RE", "GF", "YT", "PM", "BL", "MF", "NC", "PF")),
+    *(french("10118", None, code) for code in ("US", "GB", "CH", "DE", "IT", "MC", "BR", "TN")),
+    french("98000"),
+]
+# Every zone that anything may be approved as, and none.
+APPROVED = [None, *TaxZone]
+
+
+@pytest.mark.case("M7")
+@given(st.sampled_from(WHERE), st.sampled_from(APPROVED))
+def test_no_place_counts_that_nobody_showed(where: BillingParty, approved: TaxZone | None) -> None:
+    """Held, unless the zone is the approved one, needs no proof of its own, or holds for its own reason anyway."""
+    held = find_unapproved_move(where, approved)
+    zone = find_tax_zone(where)
+    is_full_rate = approved is TaxZone.UNCLEAR and zone in {TaxZone.FRANCE, TaxZone.MONACO, TaxZone.UNION}
+    assert (held is None) == (approved in {None, zone} or zone is TaxZone.UNCLEAR or is_full_rate)
+
+
+@pytest.mark.case("M7")
+@given(st.sampled_from(WHERE))
+def test_a_sign_up_is_trusted_with_no_lower_rate(where: BillingParty) -> None:
+    zone = zone_at_sign_up(where)
+    assert zone in {TaxZone.UNCLEAR, TaxZone.FRANCE, TaxZone.MONACO, TaxZone.UNION}
+    held = find_unapproved_move(where, zone)
+    case = find_case(where)
+    if held is None and not isinstance(case, Hold):
+        row = find_row(case, date(2026, 11, 1))
+        assert row is not None
+        assert row.rate == 20 or row.category == "AE"
