@@ -35,8 +35,9 @@ KEY_TABLE_MAX = 4096
 LIMIT_TABLE_MAX = 8192
 """Callers, tenants and addresses a worker keeps limits for, twice as the keys: some 3 MB each."""
 
-COLLECT_PAUSE_MS = 200
-"""Between two collections of what ended calls left behind: one takes some milliseconds of a worker."""
+COLLECT_PAUSE_TIMES = 20
+"""How many times as long as a collection of what vanished callers left behind passes before the next one: they take at
+most a twentieth of a worker, whatever it remembers."""
 
 AUTHORIZE_FILES = ("request_ids.lua", "refusals.lua", "limits.lua", "keys.lua", "authorize.lua")
 ROUTE_FILES = ("json.lua", "events.lua", "streams.lua", "journal.lua", "route.lua")
@@ -189,7 +190,7 @@ def _constants(config: GatewayConfig) -> dict[str, str | int]:
         "ADDRESS_BURST": limits.address_refusals_burst,
         "CALLS_AT_ONCE": limits.tenant_calls_at_once,
         "BYTES_AT_ONCE": limits.tenant_bytes_at_once,
-        "COLLECT_PAUSE_MS": COLLECT_PAUSE_MS,
+        "COLLECT_PAUSE_TIMES": COLLECT_PAUSE_TIMES,
     }
 
 

@@ -102,23 +102,35 @@ function envoy_on_request(handle)
     return refuse_for_now(handle, 429, "rate_limit_error", "rate_limit_exceeded",
       "Too many calls a second with this API key or of this organization.", wait)
   end
-  if not begin_call(handle, entry.tenant, length, now) then
-    return refuse_for_now(handle, 429, "rate_limit_error", "too_many_calls_at_once",
-      "This organization has too many calls, or too many bytes of calls, under way at once.", 1)
-  end
-
   headers = handle:headers()
   if not handle:metadata():get("by_host") and not is_own_name(headers:get(":authority")) then
     return refuse(handle, 404, "invalid_request_error", "service_not_found",
       "No service of this project answers on this host.")
   end
+  local call = begin_call(handle, entry.tenant, length)
+  if call == nil then
+    return refuse_for_now(handle, 429, "rate_limit_error", "too_many_calls_at_once",
+      "This organization has too many calls, or too many bytes of calls, under way at once.", 1)
+  end
+
   headers:replace("x-rempart-project", entry.project)
   headers:remove("authorization")
   -- An answer that an engine compressed could not be read for what it used.
   headers:remove("accept-encoding")
-  handle:streamInfo():dynamicMetadata():set("rempart", "caller", {
+  local seen = handle:streamInfo():dynamicMetadata()
+  seen:set("rempart", "caller", {
     id = headers:get("x-request-id"), tenant = entry.tenant, project = entry.project, key = entry.key, at = now,
   })
+  seen:set("rempart.under_way", entry.tenant, call)
   if method == "GET" then headers:replace("x-rempart-route", "/v1/models") end
   handle:clearRouteCache()
+end
+
+-- Every answer passes here, also those that Envoy or a script gives itself.
+function envoy_on_response(handle)
+  local tenant, call = next(handle:streamInfo():dynamicMetadata():get("rempart.under_way") or {})
+  if tenant == nil then return end
+  local is_http2 = handle:streamInfo():protocol() == "HTTP/2"
+  for _ in handle:bodyChunks() do end
+  end_call(tenant, call, is_http2)
 end

@@ -1,6 +1,6 @@
 -- What one caller may take of what all share (domain.Limits): calls a second, calls at once and their bytes.
 --
--- All of it is bounded: tables have two generations, and a call that ended is found by the garbage collector.
+-- All of it is bounded: tables have two generations, and a call that was reset is found by the garbage collector.
 
 -- When the young generation is full the old one is dropped; entries that are used move over.
 local function new_table(max)
@@ -78,12 +78,11 @@ local function address_bucket(handle, now)
   return bucket_of(address_buckets, network, ADDRESS_RATE, ADDRESS_BURST, now)
 end
 
--- Calls of a tenant that are under way. Envoy tells a script nothing of a call's end, but lets go of its handle: the
--- handles stand in a table that does not keep them alive, and what is gone is not counted. `calls` may count too many
--- and never too few, so it is counted again before a call is refused.
+-- Calls of a tenant that are under way. Each ends in one of two ways: its answer has passed (end_call), or it was reset,
+-- of which Envoy tells a script nothing. But Envoy lets go of the handle of a call that is no more: the handles stand in
+-- a table that does not keep them alive, and before a call is refused what is gone is collected and the rest counted.
 local under_way = new_table(LIMIT_TABLE_MAX)
-local collected_at = 0
-local WEAK = {__mode = "v"}
+local last_call, collect_from, WEAK = 0, 0, {__mode = "v"}
 
 local function count_again(calls)
   local count, bytes = 0, 0
@@ -101,24 +100,53 @@ local function is_full(calls, size)
   return calls.count >= CALLS_AT_ONCE or calls.bytes + size > BYTES_AT_ONCE
 end
 
--- Counts a call in until its handle is gone; false when its tenant has too much under way.
-local function begin_call(handle, tenant, size, now)
+local function microseconds(handle)
+  return tonumber(handle:timestampString(EnvoyTimestampResolution.MICROSECOND)) or 0
+end
+
+-- A collection takes as long as this worker remembers much. Those who vanish on purpose get a bounded share of its time:
+-- after each one COLLECT_PAUSE_TIMES as long passes without another, and never more than a second.
+local SECOND = 1000000
+local function collect(handle)
+  local began = microseconds(handle)
+  if began < collect_from and collect_from - began <= SECOND then return end
+  collectgarbage("collect")
+  local ended = microseconds(handle)
+  collect_from = ended + math.max(0, math.min((ended - began) * COLLECT_PAUSE_TIMES, SECOND))
+end
+
+-- Counts a call in; returns what end_call knows it by, or nil when its tenant has too much under way.
+local function begin_call(handle, tenant, size)
   local calls = recall(under_way, tenant)
   if calls == nil then
-    calls = {handles = setmetatable({}, WEAK), sizes = {}, count = 0, bytes = 0, last = 0}
+    calls = {handles = setmetatable({}, WEAK), sizes = {}, count = 0, bytes = 0}
     remember(under_way, tenant, calls)
   end
   if is_full(calls, size) then
     count_again(calls)
-    if is_full(calls, size) and (now < collected_at or now - collected_at >= COLLECT_PAUSE_MS) then
-      collected_at = now
-      collectgarbage("collect")
+    if is_full(calls, size) then
+      collect(handle)
       count_again(calls)
     end
-    if is_full(calls, size) then return false end
+    if is_full(calls, size) then return nil end
   end
-  local id = calls.last + 1
-  calls.last, calls.handles[id], calls.sizes[id] = id, handle, size
+  last_call = last_call + 1
+  calls.handles[last_call], calls.sizes[last_call] = handle, size
   calls.count, calls.bytes = calls.count + 1, calls.bytes + size
-  return true
+  return last_call
+end
+
+-- The answer has passed and the request's body is held no more. Of HTTP/2 the answer may still wait for its caller to
+-- take it: such a call keeps its place, without its bytes, until its handle is gone.
+local function end_call(tenant, id, is_http2)
+  local calls = under_way.young[tenant] or under_way.old[tenant]
+  local size = calls ~= nil and calls.sizes[id] or nil
+  if size == nil then return end
+  calls.bytes = calls.bytes - size
+  if is_http2 then
+    calls.sizes[id] = 0
+  else
+    calls.handles[id], calls.sizes[id] = nil, nil
+    calls.count = calls.count - 1
+  end
 end
