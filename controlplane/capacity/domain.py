@@ -22,9 +22,12 @@ class ProviderKind(StrEnum):
 
 
 class PoolState(StrEnum):
+    """REFUSED: its cell's API server did not take it. REMOVED: somebody who kept it by hand deleted it there."""
+
     ACTIVE = "ACTIVE"
     DELETING = "DELETING"
     REFUSED = "REFUSED"
+    REMOVED = "REMOVED"
 
 
 @dataclass(frozen=True, slots=True)

@@ -207,6 +207,10 @@ def observe_node_pool(uow: UnitOfWork, resource: Mapping[str, Any]) -> None:
         return
     report = read_pool(resource)
     site = uow.session.get_one(DatacenterRow, row.datacenter_id)
+    if row.state == PoolState.REMOVED and "deletionTimestamp" not in resource["metadata"]:
+        # Somebody made it again in the cell: it is wanted as before.
+        row.state, row.message = PoolState.ACTIVE, ""
+        uow.emit(NodePoolChanged(row.name))
     _take_over_machines(uow, site, row, report)
     if report.held_reason != row.held_reason:
         row.held_reason = report.held_reason
@@ -243,7 +247,15 @@ def observe_node_pool_gone(uow: UnitOfWork, name: str) -> None:
         uow.session.delete(row)
         uow.session.flush()
         tell_pools(uow, site)
-    else:
+    elif row.held_reason:
+        # Whoever deletes what they keep by hand means it; the next wish over REST makes it again.
+        row.ready_nodes, row.state = 0, PoolState.REMOVED
+        row.message = (
+            f"It was deleted in its cell while it was kept by hand ({row.held_reason}): any change of it makes it"
+            f" again, rempart admin pools delete {name} gives it up."
+        )
+        row.held_reason = ""
+    elif row.state != PoolState.REMOVED:
         row.ready_nodes = 0
         uow.emit(NodePoolChanged(name))
 

@@ -24,6 +24,8 @@ def consumers(context: Context) -> tuple[Consumer, ...]:
         if read_held_reason(context.clusters.find("GPUNodePool", None, name)):
             # Somebody keeps it by hand: the watcher notes why, and it is put right once the annotation is gone.
             return
+        if pool is not None and pool.state is PoolState.REMOVED:
+            return
         if pool is None or pool.state is PoolState.DELETING:
             context.clusters.delete("GPUNodePool", None, name)
             return

@@ -95,6 +95,14 @@ def control_plane_specs(cluster: Cluster) -> list[ProcessSpec]:
             cluster, "cluster-admission", "where the control plane may write", MANIFESTS / "admission.yaml"
         ),
         *definition_specs(cluster.admin_kubeconfig, ("kube-apiserver",)),
+        # A policy whose parameters are pools needs their definition.
+        _kubectl(
+            cluster,
+            "cluster-pool-guard",
+            "one writer for each pool",
+            MANIFESTS / "pool-guard.yaml",
+            needs=("cluster-definitions-served",),
+        ),
     ]
 
 
@@ -217,9 +225,11 @@ def kubectl_apply(kubeconfig: Path) -> list[str]:
     return [*kubectl, "apply", "--server-side", "--force-conflicts", f"--field-manager={FIELD_MANAGER}"]
 
 
-def _kubectl(cluster: Cluster, name: str, about: str, manifest: Path) -> ProcessSpec:
+def _kubectl(
+    cluster: Cluster, name: str, about: str, manifest: Path, *, needs: tuple[str, ...] = ("kube-apiserver",)
+) -> ProcessSpec:
     argv = [*kubectl_apply(cluster.admin_kubeconfig), "-f", str(manifest)]
-    return ProcessSpec(name=name, about=about, argv=argv, needs=("kube-apiserver",), is_one_shot=True)
+    return ProcessSpec(name=name, about=about, argv=argv, needs=needs, is_one_shot=True)
 
 
 def _admin_pair(cluster: Cluster) -> Pair:

@@ -7,8 +7,9 @@ import yaml
 
 import operators.lib.objects as kinds
 from infra.local.kwok import MANIFESTS
+from infra.local.versions import KUBERNETES
 from operators.lib.objects import Resource
-from tests.operators.chart.charts import CHARTS, REQUIRED, Helm, Object, rules_of
+from tests.operators.chart.charts import CHARTS, RELEASE, REQUIRED, Helm, Object, rules_of
 
 OPERATORS = CHARTS.parent / "operators"
 # Method of the client, or of the manager that fills caches → verbs of the API server.
@@ -96,3 +97,38 @@ def test_beyond_its_own_kinds_nodes_pods_and_what_concerns_their_drain_there_is_
     }
     names = {name for _, _, verb, name in rules_of(rendered, "Role") if verb != "create"}
     assert names == {"rempart-operators"}
+
+
+def test_the_local_stack_guards_pools_with_the_charts_policies(helm: Helm) -> None:
+    # The local control plane has one name, an installation's is in poolGuard.users.
+    values = {**REQUIRED["operators"], "poolGuard": {"enabled": True, "users": ["rempart-controlplane"]}}
+    rendered = {
+        each["metadata"]["name"].removeprefix(f"{RELEASE}-"): each["spec"]
+        for each in helm.objects("operators", values)
+        if each["kind"] == "ValidatingAdmissionPolicy"
+    }
+    text = (MANIFESTS / "pool-guard.yaml").read_text(encoding="utf-8")
+    local = {
+        each["metadata"]["name"].removeprefix("rempart-"): each["spec"]
+        for each in yaml.safe_load_all(text)
+        if each["kind"] == "ValidatingAdmissionPolicy"
+    }
+    assert len(local) == 3
+    assert rendered == local
+
+
+def test_the_guard_knows_the_control_plane_by_the_name_that_its_chart_gives_it(helm: Helm) -> None:
+    """Installed as the page says (release and namespace `rempart`), the defaults of both charts agree."""
+    path = str(CHARTS / "controlplane")
+    done = helm.run(
+        "template", "rempart", path, "--namespace=rempart", f"--kube-version={KUBERNETES.version}",
+        values=REQUIRED["controlplane"],
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    accounts = {
+        f"system:serviceaccount:rempart:{each['metadata']['name']}"
+        for each in yaml.safe_load_all(done.stdout)
+        if each and each["kind"] == "ServiceAccount"
+    }
+    values = yaml.safe_load((CHARTS / "operators" / "values.yaml").read_text(encoding="utf-8"))
+    assert accounts & set(values["poolGuard"]["users"])
