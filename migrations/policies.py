@@ -1,6 +1,7 @@
 """Row-level security as two calls: a tenant's table is protected, a platform's table is granted on purpose.
 
-Source: operations.md §1.5. FORCE binds the owner too; the scalar sub-select is evaluated once a statement.
+Source: PostgreSQL's documentation, "Row Security Policies". FORCE binds the owner too; the scalar sub-select is
+evaluated once a statement.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The wire shape of a service's `definition`: Koyeb's field names, and ours under `inference` and `sovereignty`.
 
-Source: serverless.md §5.3. Only what Rempart carries out is accepted: an unknown field is refused, never ignored.
+Source: Koyeb's public API reference (DeploymentDefinition). Only what Rempart carries out is accepted: an unknown
+field is refused, never ignored.
 """
 
 from __future__ import annotations

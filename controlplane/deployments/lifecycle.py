@@ -1,6 +1,6 @@
 """How services, deployments and instances stand and change: statuses in Koyeb's words, and the tables of their changes.
 
-Source: serverless.md §5.3, so that Koyeb's own clients read them.
+The words are those of Koyeb's public API reference, so that Koyeb's own clients read them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Wire shapes of apps, services and deployments: Koyeb's names (serverless.md §5.3)."""
+"""Wire shapes of apps, services and deployments: the field names of Koyeb's public API reference."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Wire shapes of what deployments became: regional deployments and instances (serverless.md §5.3)."""
+"""Wire shapes of what deployments became: regional deployments and instances, in Koyeb's field names."""
 
 from __future__ import annotations
 

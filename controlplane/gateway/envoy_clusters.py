@@ -1,6 +1,6 @@
 """Envoy's clusters and endpoints: the pods of a regional deployment first, the activator behind them. Pure.
 
-Source: Envoy 1.40 API (Cluster, ClusterLoadAssignment, priorities); reference sheet "gateway" §2.
+Source: Envoy's API reference, version 1.40 (Cluster, ClusterLoadAssignment, priority levels).
 """
 
 from __future__ import annotations

@@ -21,10 +21,10 @@ CHECKSUM_LENGTH = 6
 KEY_LENGTH_MAX = 128
 
 SNAPSHOT_AGE_MAX = timedelta(hours=24)
-# Published every 5 s. What can be spent past a hard budget is what is spent in this time.
-BUDGETS_AGE_MAX = timedelta(seconds=60)
 """How long keys stay good when the control plane is cut: a day keeps a customer's traffic through an outage;
 past it nobody can say whether a key was revoked, so every call is refused."""
+# Published every 5 s. What can be spent past a hard budget is what is spent in this time.
+BUDGETS_AGE_MAX = timedelta(seconds=60)
 
 
 class KeyRefusal(Enum):

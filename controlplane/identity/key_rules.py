@@ -2,7 +2,8 @@
 
 Form: `rmp_<kind>_<environment>_<30 base62>_<6 base62 CRC32>`. The checksum is CRC32 (zlib) over everything
 before the last underscore, in base62 (digits, upper case, lower case), most significant first, padded with
-`0`: a scanner tells a real key from a look-alike without asking anybody. Source: operations.md §1.3.
+`0`: a scanner tells a real key from a look-alike without asking anybody. GitHub's tokens have the same
+form ("Behind GitHub's new authentication token formats", 2021).
 """
 
 from __future__ import annotations

@@ -289,7 +289,7 @@ class Invoice:
 
     @property
     def gross_minor(self) -> int:
-        """BT-112, positive also on a credit note (french-law.md §2.5)."""
+        """BT-112, positive also on a credit note (EN 16931: a credit note, type 381, carries positive amounts)."""
         return self.totals.gross_minor
 
 

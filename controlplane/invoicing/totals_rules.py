@@ -21,7 +21,7 @@ PRICE_DECIMALS_MAX = 6
 # BR-FR-DEC-01: 19 digits with two decimals; far below, an amount is a typing mistake already.
 LINE_NET_MINOR_MAX = 10**15
 LINES_MAX = 5_000
-# metering.md §3.5: 23-digit quantities and prices multiply exactly below this.
+# 23-digit quantities and prices multiply exactly below this.
 _PRECISION: Final = 60
 _EURO_PLACES: Final = Decimal(1).scaleb(-18)
 

@@ -1,7 +1,7 @@
 """Which VAT treatment a customer gets on a date: read from the dated table, or refused with the reason.
 
 An answer is a VatTreatment or a Hold. Whatever is not known for certain is a Hold: an invoice is never issued on a
-guess (french-law.md §4: VIES down means wait, never charge 0 %).
+guess. While the VIES register is down the invoice waits; it is never charged at 0 %.
 """
 
 from __future__ import annotations

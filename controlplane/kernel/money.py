@@ -32,7 +32,7 @@ class Money:
 
     @classmethod
     def round(cls, amount: Decimal, currency: str = "EUR") -> Money:
-        """Round a decimal amount of major units once, half away from zero (models.md §4 rule 8)."""
+        """Round a decimal amount of major units once, half away from zero: never a sum of rounded parts."""
         if not amount.is_finite():
             raise ValueError("an amount must be finite")
         scaled = amount.scaleb(_EXPONENTS[currency]).quantize(Decimal(1), rounding=ROUND_HALF_UP)

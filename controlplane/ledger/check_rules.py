@@ -1,7 +1,8 @@
 """Check a FEC line by line against LPF A47 A-1 VII and the books' own logic. Pure.
 
-Source of each rule: french-law.md §7.2 and §7.3. A finding names the line of the file (1 = the header), the rule,
-and what is wrong in a sentence. Rules are numbered for ever: a number is never given to another rule.
+Sources: LPF art. L47 A I and A47 A-1 VII; BOI-CF-IOR-60-40-20; the findings of the tax office's Test Compta Demat.
+A finding names the line of the file (1 = the header), the rule, and what is wrong in a sentence. Rules are numbered
+for ever: a number is never given to another rule.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Journals, accounts and entries as values.
 
-Sources: PCG (ANC 2014-03 as replaced by 2022-06), LPF A47 A-1 VII for the journals' export; french-law.md §7.
+Sources: PCG (ANC 2014-03 as replaced by 2022-06), LPF A47 A-1 VII for the journals' export.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Accounts:
 
 
 class PostStatus(StrEnum):
-    """What became of one post, in the order in which the reasons are looked at (models.md §1.9)."""
+    """What became of one post, in the order in which the reasons are looked at, as TigerBeetle's results are."""
 
     CREATED = "created"
     EXISTS = "exists"

@@ -1,6 +1,6 @@
 """Whether an entry may be booked, on which day, and what its FEC texts are. Pure.
 
-The order of the checks is fixed (PostStatus), so that one faulty entry always has one answer (models.md §1.9).
+The order of the checks is fixed (PostStatus), so that one faulty entry always has one answer.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def fingerprint(draft: JournalEntryDraft) -> str:
 def booking_day(occurred_on: date, closed_years: Collection[int]) -> date:
     """The day an entry is dated: its own, or the first day of the first open year after a closed one.
 
-    The document keeps its own date (PieceDate); french-law.md §7.1.
+    The document keeps its own date (PieceDate, LPF art. A47 A-1 VII).
     """
     if occurred_on.year not in closed_years:
         return occurred_on

@@ -1,6 +1,7 @@
 """Write the FEC: 18 columns of LPF A47 A-1 VII. Pure.
 
-Source: french-law.md §7.2: TAB between fields, CR LF after lines, ISO 8859-15, dates AAAAMMJJ, decimal comma.
+Source: LPF art. A47 A-1 VII and BOI-CF-IOR-60-40-20: TAB between fields, CR LF after lines, ISO 8859-15, dates
+AAAAMMJJ, decimal comma.
 """
 
 from __future__ import annotations

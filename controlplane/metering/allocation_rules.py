@@ -2,7 +2,7 @@
 
 An interval is folded from the set of its reports: the earliest opening, the latest sighting, the reported end.
 So their order, their repetition and how they were batched make no difference. Only time that somebody reported
-is ever billed: a slice ends at the last sighting at the latest (metering.md §3.2).
+is ever billed: a slice ends at the last sighting at the latest.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ router = APIRouter()
 
 SINGLE = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
-# More writers at once only wait for one another in the database (metering.md §3.1).
+# More writers at once only wait for one another in the database.
 WRITERS_MAX = 4
 # A producer has its spool: it comes back rather than queue here.
 WAIT_SECONDS_MAX = 2

@@ -1,6 +1,6 @@
 """The chain over batches: a stored event that was changed, added or taken away is found. Pure.
 
-Source: metering.md §3.7: chain_n = SHA-256(chain_{n-1} ‖ root ‖ batch id ‖ count), one chain a shard.
+Form: chain_n = SHA-256(chain_{n-1} ‖ root ‖ batch id ‖ count), one chain a shard.
 """
 
 from __future__ import annotations

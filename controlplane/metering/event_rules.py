@@ -29,7 +29,7 @@ from controlplane.metering.domain import (
     ReadEvent,
 )
 
-# Stripe Meters and m3ter take the same: an outage of a month loses nothing (metering.md §1).
+# Stripe Meters and m3ter take the same: an outage of a month loses nothing.
 ACCEPT_PAST = timedelta(days=35)
 # What a clock that is synchronised at all can be ahead.
 ACCEPT_FUTURE = timedelta(minutes=5)

@@ -1,4 +1,4 @@
-"""The writer: dedup, store, sum up and chain, all in the caller's transaction (metering.md §3.1).
+"""The writer: dedup, store, sum up and chain, all in the caller's transaction.
 
 Order of locks, the same for everybody: the freeze lock (shared), keys in their order, rollup rows in their order,
 the shard's chain. So two ingests can wait for one another, but never in a circle.

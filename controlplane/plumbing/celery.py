@@ -1,6 +1,6 @@
 """Celery carries wake-up hints between the relay and the workers: losing all of them loses nothing.
 
-The settings are those that were measured to lose the least (operations.md §0): late acknowledgement, rejection when
+The settings are those that were measured to lose the least: late acknowledgement, rejection when
 a worker dies, one prefetched hint, a short visibility timeout and an eager restore sweep.
 """
 

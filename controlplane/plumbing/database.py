@@ -1,7 +1,7 @@
 """PostgreSQL: two roles, one unit of work, and the tenant set per transaction.
 
 `rempart_app` sees the rows of the tenant that the transaction names and nothing when it names none;
-`rempart_system` works across tenants by a written policy. Neither owns a table (operations.md §1.5).
+`rempart_system` works across tenants by a written policy. Neither owns a table (docs/adr/0003).
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def make_engine(url: str, pool_size: int) -> Engine:
 
 
 def normalise_url(url: str) -> str:
-    """Point any PostgreSQL address at psycopg 3, the one driver (operations.md §4 row 10)."""
+    """Point any PostgreSQL address at psycopg 3, the one driver."""
     for scheme in ("postgresql://", "postgres://"):
         if url.startswith(scheme):
             return "postgresql+psycopg://" + url.removeprefix(scheme)

@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: the response is stored in the transaction that did the work (operations.md §4 row 35)."""
+"""`Idempotency-Key`: the response is stored in the transaction that did the work."""
 
 from __future__ import annotations
 

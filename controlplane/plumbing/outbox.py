@@ -1,7 +1,7 @@
 """The outbox: events are rows of the transaction that caused them; deliveries are rows that carry truth.
 
 Celery only wakes workers. A delivery is claimed with a lease and a token, acted on, and finished under that
-token; what a dead worker held comes back when its lease ends (operations.md §0, §2.1).
+token; what a dead worker held comes back when its lease ends.
 """
 
 from __future__ import annotations

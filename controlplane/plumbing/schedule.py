@@ -1,4 +1,4 @@
-"""Ticks: a due time is a row with a name of its own, so any number of tickers is safe (operations.md §2.1.3)."""
+"""Ticks: a due time is a row with a name of its own, so any number of tickers is safe."""
 
 from __future__ import annotations
 

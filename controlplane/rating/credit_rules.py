@@ -1,6 +1,6 @@
 """Which credits pay what, and which may be granted. Pure.
 
-Sources: metering.md §1 and §3.6 (order of consumption), french-law.md §6 (loi SREN art. 26: at most one year).
+Source of the limit of one year: loi 2024-449 (SREN), art. 26.
 """
 
 from __future__ import annotations

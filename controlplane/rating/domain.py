@@ -1,6 +1,6 @@
 """Prices, plans, credits, budgets and rated lines as values. Quantities and exact amounts are Decimal, never float.
 
-Sources: metering.md §3.5 (types, order of steps), EN 16931 BT-129/146/149, FOCUS 1.2 (ListCost, ContractedCost).
+Sources: EN 16931 BT-129/146/149, FOCUS 1.2 (ListCost, ContractedCost).
 """
 
 from __future__ import annotations
@@ -177,7 +177,7 @@ class CreditUse:
 
 
 class StepKind(StrEnum):
-    """The steps of a calculation, in their fixed order (metering.md §3.5)."""
+    """The steps of a calculation, in their fixed order."""
 
     CONVERT = "CONVERT"
     FREE = "FREE"

@@ -175,7 +175,7 @@ def key_of(line: RatedLine) -> LineKey:
 def correct(now: Iterable[RatedLine], booked: Iterable[RatedLine]) -> tuple[RatedLine, ...]:
     """What a period rated again comes to, less what was booked for it: one line for each charge that differs.
 
-    The whole period is rated again because late usage moves what lies above it in the tiers (metering.md §3.4).
+    The whole period is rated again because late usage moves what lies above it in the tiers.
     exact(booked) + exact(corrections) = exact(now), and so in cents: each correction is rounded once, as every line
     is, and balanced with what was booked. A line whose quantity stays is not touched, even if its services would
     share it otherwise now.

@@ -1,6 +1,7 @@
 """What a price may look like, when it may begin, and which one is in force. Pure.
 
-Sources: french-law.md §2.5 (at most 6 decimals, base quantity), metering.md §5.3 I6 (a price touches later usage only).
+Source: EN 16931 BT-146 and BT-149 with BR-FR-DEC-03 (at most 6 decimals, base quantity). A price touches later
+usage only.
 """
 
 from __future__ import annotations

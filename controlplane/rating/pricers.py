@@ -1,7 +1,7 @@
 """From a stretch of a month's quantity to priced pieces. Pure: the same arguments give the same pieces.
 
 The month's quantity of a SKU is a line from 0; usage between two edges is the stretch [start, end) of it. A price
-says what each point of the line costs, so any way of cutting the stretch gives the same sum (metering.md I4).
+says what each point of the line costs, so any way of cutting the stretch gives the same sum.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Final
 from controlplane.rating.domain import Price, PricingModel, Step, StepKind
 from controlplane.rating.price_rules import PRICE_DECIMALS_MAX, QUANTITY_DECIMALS
 
-# metering.md §3.5; inputs have at most 38 digits, so products are exact below this.
+# Inputs have at most 38 digits, so products are exact below this.
 PRECISION: Final = 60
 AMOUNT_PLACES: Final = Decimal(1).scaleb(-18)
 _QUANTITY_PLACES: Final = Decimal(1).scaleb(-QUANTITY_DECIMALS)

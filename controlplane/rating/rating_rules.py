@@ -1,6 +1,6 @@
 """From a period's usage to rated lines, credits, problems and a hash. Pure: live cost, preview and invoice are this.
 
-Order of the steps (metering.md §3.5): convert, free units, tiers, discount in percent, amount, round, balance,
+Order of the steps: convert, free units, tiers, discount in percent, amount, round, balance,
 true-up to the plan's least spend, credits. VAT and payment come after, in other rooms.
 """
 

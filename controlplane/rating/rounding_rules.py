@@ -1,6 +1,6 @@
 """Cents of a bill: its lines sum to the rounded sum of what was rated, and no line is a cent from its own amount. Pure.
 
-Source: metering.md §3.5 (round each line once, then the largest remainder) and I1; docs/adr/0009.
+Method: round each line once, then the largest remainder (docs/adr/0009).
 """
 
 from __future__ import annotations

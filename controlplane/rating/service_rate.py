@@ -28,7 +28,7 @@ from controlplane.rating.rating_rules import (
 )
 from controlplane.rating.service_prices import default_plan
 
-# Usage is accepted for 35 days (metering.md §3.1), so that two periods can change; the rest is for amendments.
+# Usage is accepted for 35 days, so that two periods can change; the rest is for amendments.
 CORRECTED_PERIODS_MAX = 12
 WISHED_USAGE_MAX = 100
 

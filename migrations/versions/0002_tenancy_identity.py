@@ -15,7 +15,7 @@ from migrations.policies import grant_platform_table, protect_tenant_table
 revision = "0002"
 down_revision = "0001"
 
-# What a new tenant may have before anybody has spoken with it (operations.md §1.2 row 11).
+# What a new tenant may have before anybody has spoken with it.
 QUOTA_DEFAULTS = {"projects": 10, "services": 50, "gpus": 64}
 
 

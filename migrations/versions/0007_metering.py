@@ -15,7 +15,7 @@ from migrations.policies import SYSTEM, grant_platform_table, protect_tenant_tab
 revision = "0007"
 down_revision = "0006"
 
-# Smaller indexes, so that random keys stay in memory (metering.md §3.1).
+# Smaller indexes, so that random keys stay in memory.
 KEY_PARTITIONS = 16
 TABLES = (
     "usage_event", "usage_event_key", "usage_event_conflict", "ingest_batch", "ingest_shard", "usage_hourly",
