@@ -236,8 +236,10 @@ def _platform(principal: Principal, action: Action) -> None:
 
 def _to_close(uow: UnitOfWork, closed: PeriodClose) -> wire.CloseAnswer:
     invoice = None if closed.invoice is None else wire.to_shapes(uow, [closed.invoice])[0]
-    notes = wire.to_shapes(uow, closed.credit_notes)
-    return wire.CloseAnswer(invoice=invoice, credit_notes=notes, is_new=closed.is_new)
+    notes, supplements = (wire.to_shapes(uow, some) for some in (closed.credit_notes, closed.supplements))
+    return wire.CloseAnswer(
+        invoice=invoice, credit_notes=notes, supplements=supplements, is_new=closed.is_new
+    )
 
 
 def _read_list(

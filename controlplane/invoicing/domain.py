@@ -296,10 +296,12 @@ class Invoice:
 @dataclass(frozen=True, slots=True)
 class PeriodClose:
     """What closing a month gave: the invoice (None: nothing was used), the credit notes for earlier months that
-    cost less now than was billed, and whether this call made them."""
+    cost less now than was billed, the supplementary invoices for those that cost more and bear another VAT, and whether
+    this call made them."""
 
     tenant_id: TenantId
     period: Period
     invoice: Invoice | None
     is_new: bool
     credit_notes: tuple[Invoice, ...] = ()
+    supplements: tuple[Invoice, ...] = ()

@@ -56,6 +56,10 @@ BALANCED_TEXT: Final = (
     "différer d'un centime de l'arrondi de quantité × prix."
 )
 
+SUPPLEMENT_TEXT: Final = (
+    "Facture complémentaire : usage d'une période antérieure, au régime de TVA de la période de réalisation."
+)
+
 
 def make_buyer(party: BillingParty) -> Buyer:
     """Snapshot a billing party as BG-7, with the identifiers that the French platform wants."""
@@ -218,6 +222,33 @@ def complete_deposit(
     """Fill a deposit invoice (type 386)."""
     bare = replace(draft, hold=None, seller=seller, buyer=make_buyer(party), vat=vat, billing_mode=PLAIN_MODE)
     return check_draft(_with_amounts(bare, (line,), (), vat, seller))
+
+
+def complete_supplement(
+    draft: Invoice,
+    *,
+    seller: Seller,
+    buyer: Buyer,
+    vat: VatTreatment,
+    part: RatedPeriod,
+    original: Preceding | None,
+) -> Invoice:
+    """Fill the invoice of what an earlier month costs more, to the buyer and by the VAT of that month's supply.
+
+    `original` billed the month; None where no invoice did.
+    """
+    bare = replace(
+        draft, hold=find_problem((part,)), seller=seller, buyer=buyer, vat=vat, billing_mode=PLAIN_MODE,
+        preceding=original,
+    )  # fmt: skip
+    if bare.hold is not None:
+        return bare
+    originals = {} if original is None else {part.period.start: original}
+    filled = _with_amounts(bare, make_lines(part.lines, originals), (), vat, seller)
+    story = SUPPLEMENT_TEXT
+    if is_balanced(filled.lines):
+        story = f"{story} {BALANCED_TEXT}"
+    return check_draft(replace(filled, notes=make_notes(seller, vat, story)))
 
 
 def _with_amounts(

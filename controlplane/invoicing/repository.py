@@ -48,6 +48,10 @@ _BILLING_LOCK = 0x1A40
 LINE_TIMEOUT_MS = 60_000
 
 
+# The month that a supplementary invoice bills more for, by its start; null for every other document.
+_SUPPLEMENT_OF = InvoiceRow.provenance["supplement_of"].astext
+
+
 def lock_billing(uow: UnitOfWork, tenant_id: TenantId) -> None:
     """Let one transaction at a time bill a tenant; held to its end, so that locks are always taken in one order."""
     _wait_in_line(uow)
@@ -162,11 +166,13 @@ def find_invoice(
 
 
 def find_period_invoice(uow: UnitOfWork, tenant_id: TenantId, period: Period) -> Invoice | None:
+    """A month's own invoice, issued or not; no supplementary one."""
     row = uow.session.scalars(
         select(InvoiceRow).where(
             InvoiceRow.tenant_id == tenant_id,
             InvoiceRow.period_start == period.start,
             InvoiceRow.kind == InvoiceKind.INVOICE,
+            _SUPPLEMENT_OF.is_(None),
         )
     ).one_or_none()
     return None if row is None else _read(uow, [row])[0]
@@ -266,7 +272,11 @@ def list_invoices(
 def list_credit_notes(uow: UnitOfWork, original: Invoice) -> Sequence[Invoice]:
     rows = uow.session.scalars(
         select(InvoiceRow)
-        .where(InvoiceRow.tenant_id == original.tenant_id, InvoiceRow.preceding_id == original.id)
+        .where(
+            InvoiceRow.tenant_id == original.tenant_id,
+            InvoiceRow.preceding_id == original.id,
+            InvoiceRow.kind == InvoiceKind.CREDIT_NOTE,
+        )
         .order_by(InvoiceRow.id)
     )
     return _read(uow, list(rows))
@@ -285,13 +295,25 @@ def find_waiting_reduction(uow: UnitOfWork, original: Invoice, period: Period) -
     return None if row is None else _read(uow, [row])[0]
 
 
-def list_reductions(uow: UnitOfWork, tenant_id: TenantId, closed_with: datetime) -> Sequence[Invoice]:
-    """The credit notes that the close of a month made, oldest first."""
+def find_waiting_supplement(uow: UnitOfWork, tenant_id: TenantId, period: Period) -> Invoice | None:
+    """The supplementary invoice that a close made for a month, and that is not issued yet."""
+    row = uow.session.scalars(
+        select(InvoiceRow).where(
+            InvoiceRow.tenant_id == tenant_id,
+            InvoiceRow.kind == InvoiceKind.INVOICE,
+            InvoiceRow.state != InvoiceState.ISSUED,
+            period.start.isoformat() == _SUPPLEMENT_OF,
+        )
+    ).one_or_none()
+    return None if row is None else _read(uow, [row])[0]
+
+
+def list_corrections(uow: UnitOfWork, tenant_id: TenantId, closed_with: datetime) -> Sequence[Invoice]:
+    """The credit notes and supplementary invoices that the close of a month made, oldest first."""
     rows = uow.session.scalars(
         select(InvoiceRow)
         .where(
             InvoiceRow.tenant_id == tenant_id,
-            InvoiceRow.kind == InvoiceKind.CREDIT_NOTE,
             InvoiceRow.provenance["closed_with"].astext == closed_with.isoformat(),
         )
         .order_by(InvoiceRow.id)

@@ -288,6 +288,9 @@ class CloseAnswer(WireModel):
     credit_notes: list[InvoiceShape] = Field(
         description="Credit notes for earlier months that cost less now than was billed."
     )
+    supplements: list[InvoiceShape] = Field(
+        description="Invoices for earlier months that cost more now and were supplied by another VAT."
+    )
     is_new: bool = Field(
         description="False when the month was closed before: then nothing changed.", examples=[True]
     )

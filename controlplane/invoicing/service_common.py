@@ -25,7 +25,9 @@ from controlplane.invoicing.vat_rules import decide_vat, find_unapproved_move, n
 from controlplane.kernel.errors import NotFound
 from controlplane.kernel.ids import TenantId
 from controlplane.kernel.period import Period
+from controlplane.metering.domain import FrozenPeriod
 from controlplane.plumbing.database import UnitOfWork
+from controlplane.rating.domain import ENGINE_VERSION, RatedPeriod
 from controlplane.tenancy import service as tenancy
 from controlplane.tenancy.domain import BillingParty
 
@@ -38,6 +40,12 @@ _VIES_HOLDS: Final = frozenset(
 ASK_AGAIN_AFTER: Final = timedelta(minutes=5)
 SELLER_MISSING: Final = Hold("seller_missing", "Nobody said yet who sells: set the seller first.")
 _NOTHING: Final = Totals(0, 0, 0, 0, 0, 0)
+# From a state that a document of a close may wait in back to DRAFT.
+_REOPEN: Final = {
+    InvoiceState.ISSUE_FAILED: (InvoiceTrigger.RETRY, InvoiceTrigger.HOLD, InvoiceTrigger.RETRY),
+    InvoiceState.READY: (InvoiceTrigger.HOLD, InvoiceTrigger.RETRY),
+    InvoiceState.HELD: (InvoiceTrigger.RETRY,),
+}
 
 
 def new_draft(
@@ -67,6 +75,25 @@ def finish_draft(draft: Invoice) -> Invoice:
     """A computed DRAFT becomes READY, or HELD when it has a hold."""
     trigger = InvoiceTrigger.APPROVE if draft.hold is None else InvoiceTrigger.HOLD
     return replace(draft, state=TRANSITIONS.next(draft.state, trigger))
+
+
+def reopen(uow: UnitOfWork, known: Invoice) -> Invoice:
+    """A waiting document as a DRAFT again."""
+    state = known.state
+    for trigger in _REOPEN[state]:
+        state = TRANSITIONS.next(state, trigger)
+    return replace(known, state=state, hold=None, version=known.version + 1, updated_at=uow.now)
+
+
+def made_with(frozen: FrozenPeriod, part: RatedPeriod) -> dict[str, str]:
+    """What an inspector needs to compute a correction's lines again, and what tells it apart from a month's bill."""
+    return {
+        "engine": ENGINE_VERSION,
+        "closed_with": frozen.period.start.isoformat(),
+        "frozen_period": str(frozen.id),
+        "cutoff_batch": str(frozen.cutoff_batch_id),
+        "rating_hash": part.rating_hash,
+    }
 
 
 def decide_treatment(

@@ -8,13 +8,10 @@ from dataclasses import replace
 from controlplane.invoicing import repository
 from controlplane.invoicing.deposit_rules import refusal_of_credit
 from controlplane.invoicing.domain import (
-    TRANSITIONS,
     Hold,
     Invoice,
     InvoiceId,
     InvoiceKind,
-    InvoiceState,
-    InvoiceTrigger,
     Preceding,
 )
 from controlplane.invoicing.draft_rules import (
@@ -28,22 +25,19 @@ from controlplane.invoicing.service_common import (
     announce,
     finish_draft,
     lock_invoice,
+    made_with,
     new_draft,
+    reopen,
 )
-from controlplane.invoicing.service_issue import find_reduction, issue
+from controlplane.invoicing.service_issue import issue
+from controlplane.invoicing.service_rating import find_correction
 from controlplane.kernel.errors import Conflict, InvalidInput
 from controlplane.kernel.ids import TenantId
 from controlplane.metering.domain import FrozenPeriod
 from controlplane.plumbing.database import UnitOfWork
-from controlplane.rating.domain import ENGINE_VERSION, RatedPeriod
+from controlplane.rating.domain import RatedPeriod
 
 REDUCTION_REASON = "régularisation de l'usage de la période"
-# From a state that a reduction may wait in back to DRAFT.
-_REOPEN = {
-    InvoiceState.ISSUE_FAILED: (InvoiceTrigger.RETRY, InvoiceTrigger.HOLD, InvoiceTrigger.RETRY),
-    InvoiceState.READY: (InvoiceTrigger.HOLD, InvoiceTrigger.RETRY),
-    InvoiceState.HELD: (InvoiceTrigger.RETRY,),
-}
 
 
 def credit_note(
@@ -117,7 +111,7 @@ def draft_reductions(
         draft = (
             new_draft(uow, tenant_id, InvoiceKind.CREDIT_NOTE, part.period, is_issue_wanted)
             if known is None
-            else _reopen(uow, known)
+            else reopen(uow, known)
         )
         note = _compute_reduction(uow, draft, original, part, frozen)
         if known is None:
@@ -134,19 +128,12 @@ def retry_reduction(uow: UnitOfWork, note: Invoice) -> Invoice:
     assert note.preceding is not None
     original = repository.find_invoice(uow, note.preceding.invoice_id)
     assert original is not None
-    found = find_reduction(uow, note)
+    found = find_correction(uow, note)
     if found is None:
         hold = Hold("nothing_to_reduce", "The period costs no less any more than was billed for it.")
         return finish_draft(replace(note, hold=hold))
     part, frozen = found
     return _compute_reduction(uow, note, original, part, frozen)
-
-
-def _reopen(uow: UnitOfWork, known: Invoice) -> Invoice:
-    state = known.state
-    for trigger in _REOPEN[state]:
-        state = TRANSITIONS.next(state, trigger)
-    return replace(known, state=state, hold=None, version=known.version + 1, updated_at=uow.now)
 
 
 def _compute_reduction(
@@ -168,13 +155,5 @@ def _compute_reduction(
             _check_left(uow, original, filled)
         except Conflict as err:
             hold = Hold("credit_exceeds_invoice", f"{err.message} Decide by hand which invoice is reduced.")
-    provenance = {
-        "engine": ENGINE_VERSION,
-        "corrects": str(original.id),
-        "reduction_of": part.period.start.isoformat(),
-        "closed_with": frozen.period.start.isoformat(),
-        "frozen_period": str(frozen.id),
-        "cutoff_batch": str(frozen.cutoff_batch_id),
-        "rating_hash": part.rating_hash,
-    }
-    return finish_draft(replace(filled, hold=hold, provenance=provenance))
+    provenance = {"corrects": str(original.id), "reduction_of": part.period.start.isoformat()}
+    return finish_draft(replace(filled, hold=hold, provenance={**provenance, **made_with(frozen, part)}))

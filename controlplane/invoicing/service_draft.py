@@ -34,9 +34,17 @@ from controlplane.invoicing.service_common import (
 )
 from controlplane.invoicing.service_credit import draft_reductions, retry_reduction
 from controlplane.invoicing.service_deposit import compute_deposit
-from controlplane.invoicing.service_issue import MonthRating, hash_all, is_reduction, issue, rate_all
+from controlplane.invoicing.service_issue import issue
 from controlplane.invoicing.service_months import read_months
+from controlplane.invoicing.service_rating import (
+    MonthRating,
+    hash_all,
+    is_reduction,
+    is_supplement,
+    rate_all,
+)
 from controlplane.invoicing.service_remake import remake_document
+from controlplane.invoicing.service_supplement import draft_supplements, retry_supplement
 from controlplane.kernel.errors import Conflict, InvalidInput, RempartError
 from controlplane.kernel.ids import TenantId
 from controlplane.kernel.period import PARIS, Period
@@ -84,6 +92,7 @@ def close_period(
         closed,
         invoice=None if invoice is None else _issue_ready(uow, invoice, actor),
         credit_notes=tuple(_issue_ready(uow, note, actor) for note in closed.credit_notes),
+        supplements=tuple(_issue_ready(uow, one, actor) for one in closed.supplements),
     )
 
 
@@ -101,15 +110,19 @@ def draft_period(
 ) -> PeriodClose:
     """Draft a tenant's month once; each draft is READY, or HELD with its reason.
 
-    `invoice` is None when nothing was used; earlier months that cost less now get a credit note each. Errors:
-    Conflict while the period runs or for a period that is no month.
+    `invoice` is None when nothing was used; earlier months that cost less now get a credit note each, those that cost
+    more by another VAT a supplementary invoice. Errors: Conflict while the period runs or for one that is no month.
     """
     repository.lock_billing(uow, tenant_id)
     _check_month(uow, tenant_id, period)
     if repository.is_period_closed(uow, tenant_id, period):
         known = repository.find_period_invoice(uow, tenant_id, period)
-        notes = tuple(repository.list_reductions(uow, tenant_id, period.start))
-        return PeriodClose(tenant_id, period, known, is_new=False, credit_notes=notes)
+        others = repository.list_corrections(uow, tenant_id, period.start)
+        return PeriodClose(
+            tenant_id, period, known, is_new=False,
+            credit_notes=tuple(one for one in others if is_reduction(one)),
+            supplements=tuple(one for one in others if is_supplement(one)),
+        )  # fmt: skip
     check_order(read_months(uow, tenant_id), period)
     frozen = freeze_period(uow, tenant_id, period)
     draft, rated = compute_draft(
@@ -120,9 +133,27 @@ def draft_period(
         repository.add_invoice(uow, invoice)
         announce(uow, invoice, actor, "invoice.drafted")
     repository.add_period_close(uow, tenant_id, period, None if invoice is None else invoice.id)
-    reductions = () if rated is None else rated.reductions
-    notes = draft_reductions(uow, tenant_id, frozen, reductions, actor=actor, is_issue_wanted=is_issue_wanted)
-    return PeriodClose(tenant_id, period, invoice, is_new=True, credit_notes=notes)
+    notes, supplements = _draft_others(uow, tenant_id, frozen, rated, actor, is_issue_wanted)
+    return PeriodClose(tenant_id, period, invoice, is_new=True, credit_notes=notes, supplements=supplements)
+
+
+def _draft_others(
+    uow: UnitOfWork,
+    tenant_id: TenantId,
+    frozen: FrozenPeriod,
+    rated: MonthRating | None,
+    actor: str,
+    is_issue_wanted: bool,
+) -> tuple[tuple[Invoice, ...], tuple[Invoice, ...]]:
+    """Credit notes and supplementary invoices for the earlier months that cannot stand on the month's invoice."""
+    if rated is None:
+        return (), ()
+    notes = draft_reductions(
+        uow, tenant_id, frozen, rated.reductions, actor=actor, is_issue_wanted=is_issue_wanted
+    )
+    return notes, draft_supplements(
+        uow, tenant_id, frozen, rated.supplements, actor=actor, is_issue_wanted=is_issue_wanted
+    )
 
 
 def _check_month(uow: UnitOfWork, tenant_id: TenantId, period: Period) -> None:
@@ -182,7 +213,7 @@ def _find_originals(
     """The invoices whose periods are corrected, so that each correction names the one that it changes."""
     found: dict[datetime, Preceding] = {}
     for correction in corrections:
-        original = repository.find_period_invoice(uow, tenant_id, correction.period)
+        original = repository.find_biller(uow, tenant_id, correction.period)
         if original is not None and original.number is not None and original.issued_on is not None:
             found[correction.period.start] = Preceding(original.id, original.number, original.issued_on)
     return found
@@ -237,12 +268,11 @@ def _compute_again(uow: UnitOfWork, draft: Invoice, actor: str) -> Invoice:
     if draft.kind is InvoiceKind.CREDIT_NOTE:
         # What a person gave back stands in the note already: only a reduction has facts that can change.
         return retry_reduction(uow, draft) if is_reduction(draft) else finish_draft(draft)
+    if is_supplement(draft):
+        return retry_supplement(uow, draft)
     frozen = freeze_period(uow, draft.tenant_id, draft.period)
     fresh, rated = compute_draft(uow, draft, frozen)
-    if rated is not None:
-        draft_reductions(
-            uow, draft.tenant_id, frozen, rated.reductions, actor=actor, is_issue_wanted=draft.is_issue_wanted
-        )
+    _draft_others(uow, draft.tenant_id, frozen, rated, actor, draft.is_issue_wanted)
     return fresh
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from controlplane.audit import service as audit
@@ -24,20 +23,23 @@ from controlplane.invoicing.events import InvoiceIssued
 from controlplane.invoicing.mentions_rules import missing_mentions
 from controlplane.invoicing.numbering_rules import NUMBER_MAX, format_number, next_in_series
 from controlplane.invoicing.posting_rules import make_entry, vat_account, vat_to_reverse
-from controlplane.invoicing.service_months import list_corrected_months
+from controlplane.invoicing.service_rating import (
+    find_correction,
+    hash_all,
+    is_reduction,
+    is_supplement,
+    rate_all,
+)
 from controlplane.invoicing.terms_rules import due_on
 from controlplane.invoicing.totals_rules import check_totals
 from controlplane.invoicing.vat_rules import decide_vat, find_unapproved_move, supply_day
 from controlplane.kernel.errors import Conflict, InvalidInput, NotFound
-from controlplane.kernel.ids import TenantId
-from controlplane.kernel.period import PARIS, Period
+from controlplane.kernel.period import PARIS
 from controlplane.ledger import service as ledger
 from controlplane.ledger.domain import Accounts
 from controlplane.metering import service as metering
-from controlplane.metering.domain import FrozenPeriod
 from controlplane.plumbing.database import UnitOfWork
 from controlplane.rating import service as rating
-from controlplane.rating.domain import RatedPeriod
 from controlplane.tenancy import service as tenancy
 
 _REASON_LENGTH_MAX: Final = 500
@@ -75,8 +77,9 @@ def issue(uow: UnitOfWork, invoice_id: InvoiceId, *, actor: str = "system:invoic
 
 def _find_reversed_vat(uow: UnitOfWork, note: Invoice) -> int:
     """How much of a credit note's VAT the State is owed already, by what the books say of its original."""
-    if note.preceding is None or vat_account(note) == Accounts.VAT_DUE:
+    if note.kind is not InvoiceKind.CREDIT_NOTE or vat_account(note) == Accounts.VAT_DUE:
         return 0
+    assert note.preceding is not None
     original = repository.find_invoice(uow, note.preceding.invoice_id)
     assert original is not None
     notes = [
@@ -86,54 +89,6 @@ def _find_reversed_vat(uow: UnitOfWork, note: Invoice) -> int:
     due = -ledger.get_piece_balance(uow, Accounts.VAT_DUE, pieces)
     credited = sum(one.totals.tax_minor for one in (*notes, note))
     return vat_to_reverse(original, credited, due)
-
-
-@dataclass(frozen=True, slots=True)
-class MonthRating:
-    """A month up to its freeze. `billed` is for its invoice: the month, then earlier months that cost more now (or
-    as much) than was billed; `reductions` are earlier months that cost less, each for a credit note."""
-
-    billed: tuple[RatedPeriod, ...]
-    reductions: tuple[RatedPeriod, ...]
-
-
-def rate_all(uow: UnitOfWork, tenant_id: TenantId, period: Period, frozen: FrozenPeriod) -> MonthRating:
-    """Rate a month and bring earlier months up to date, whatever became of them."""
-    cutoff = frozen.cutoff_batch_id
-    month = rating.rate_period(uow, tenant_id, period, cutoff)
-    months = list_corrected_months(uow, tenant_id, period)
-    corrections = rating.rate_corrections(uow, tenant_id, cutoff, periods=months)
-    return MonthRating(
-        (month, *(part for part in corrections if part.net_minor >= 0)),
-        tuple(part for part in corrections if part.net_minor < 0),
-    )
-
-
-def is_reduction(note: Invoice) -> bool:
-    """Tell a credit note that a close made from one that a person asked for."""
-    return note.kind is InvoiceKind.CREDIT_NOTE and "reduction_of" in note.provenance
-
-
-def find_reduction(uow: UnitOfWork, note: Invoice) -> tuple[RatedPeriod, FrozenPeriod] | None:
-    """What a reduction's month costs less now, by the freeze it was made with; None when it does not any more."""
-    frozen = next(
-        (
-            each
-            for each in metering.list_frozen_periods(uow, note.tenant_id)
-            if str(each.id) == note.provenance["frozen_period"]
-        ),
-        None,
-    )
-    if frozen is None:
-        return None
-    corrections = rating.rate_corrections(uow, note.tenant_id, frozen.cutoff_batch_id, periods=[note.period])
-    found = [part for part in corrections if part.period == note.period and part.net_minor < 0]
-    return (found[0], frozen) if found else None
-
-
-def hash_all(rated: Sequence[RatedPeriod]) -> str:
-    """One text for all parts of a bill: equal exactly when every part is."""
-    return "+".join(part.rating_hash for part in rated if part.lines)
 
 
 def _book(uow: UnitOfWork, invoice: Invoice) -> Hold | None:
@@ -160,12 +115,15 @@ def _prepare(uow: UnitOfWork, invoice: Invoice) -> tuple[Invoice, Hold | None]:
 
 
 def _find_changed_fact(uow: UnitOfWork, invoice: Invoice) -> Hold | None:
-    """What may have changed since the draft: seller, customer, VAT proof. A credit note keeps its original's."""
+    """What may have changed since the draft: seller, customer, VAT proof. A credit note keeps its original's; a
+    supplement keeps its customer and VAT."""
     if invoice.kind is InvoiceKind.CREDIT_NOTE:
         return None
     seller = repository.find_seller(uow)
     if seller is None or seller[0] != invoice.seller:
         return Hold("seller_changed", "The seller's facts changed since the draft: draft it again.")
+    if is_supplement(invoice) and invoice.preceding is not None:
+        return None
     tenant = tenancy.get_tenant(uow, invoice.tenant_id)
     party = tenant.billing_party
     moved = find_unapproved_move(party, tenant.tax_zone)
@@ -186,15 +144,15 @@ def _find_changed_fact(uow: UnitOfWork, invoice: Invoice) -> Hold | None:
 def _try_document(uow: UnitOfWork, invoice: Invoice) -> tuple[Invoice, Hold | None]:
     """Make and check the document under a stand-in number, before a number is taken and outside the series' lock.
 
-    A credit note names its original's buyer; where that cannot be printed, which may be the very fault that it
-    corrects, it names the buyer as it is written now.
+    What corrects a document names its buyer; where that cannot be printed, which may be the very fault that is
+    corrected, it names the buyer as it is written now.
     """
     stand_in = stand_in_for(uow, invoice)
     check_issuable(stand_in)
     problem = get_keeper().find_problem(stand_in)
     if problem is None:
         return invoice, None
-    if invoice.kind is InvoiceKind.CREDIT_NOTE:
+    if invoice.preceding is not None:
         buyer = make_buyer(tenancy.get_tenant(uow, invoice.tenant_id).billing_party)
         if buyer != invoice.buyer and get_keeper().find_problem(replace(stand_in, buyer=buyer)) is None:
             return replace(invoice, buyer=buyer), None
@@ -221,14 +179,14 @@ def stand_in_for(uow: UnitOfWork, invoice: Invoice) -> Invoice:
 
 
 def _book_what_is_billed(uow: UnitOfWork, invoice: Invoice) -> Hold | None:
-    if invoice.kind is InvoiceKind.INVOICE:
-        return _book(uow, invoice)
-    return _book_reduction(uow, invoice) if is_reduction(invoice) else None
+    if is_reduction(invoice) or is_supplement(invoice):
+        return _book_correction(uow, invoice)
+    return _book(uow, invoice) if invoice.kind is InvoiceKind.INVOICE else None
 
 
-def _book_reduction(uow: UnitOfWork, note: Invoice) -> Hold | None:
-    found = find_reduction(uow, note)
-    if found is None or found[0].rating_hash != note.provenance["rating_hash"]:
+def _book_correction(uow: UnitOfWork, document: Invoice) -> Hold | None:
+    found = find_correction(uow, document)
+    if found is None or found[0].rating_hash != document.provenance["rating_hash"]:
         return Hold("rating_changed", "The corrected period changed since the draft: draft it again.")
     rating.book_period(uow, found[0])
     return None

@@ -171,7 +171,7 @@ def match_credit_note(uow: UnitOfWork, credit_note_id: InvoiceId) -> None:
     """A credit note may be what an invoice still lacked, or take back what was paid: then that is the customer's again
     and settles other open invoices. Groups in which nothing is open are matched in the books."""
     note = invoicing.get_invoice(uow, credit_note_id, None)
-    if note.preceding is not None:
+    if note.kind is InvoiceKind.CREDIT_NOTE and note.preceding is not None:
         invoicing.lock_billing(uow, note.tenant_id)
         released = release_overpaid(uow, note.tenant_id)
         letter_groups(uow, note.tenant_id, [note.preceding.invoice_id, *released])

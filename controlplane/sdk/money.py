@@ -111,7 +111,7 @@ class PlatformInvoices(Invoices):
 
     def close_period(self, organization_id: str, period: str, *, issue: bool = True) -> Json:
         """Close a Paris month, such as 2026-10; return `invoice` (null when nothing was used),
-        `credit_notes` for earlier months, and `is_new`."""
+        `credit_notes` and `supplements` for earlier months, and `is_new`."""
         body = {"organization_id": organization_id, "period": period, "issue": issue}
         return dict(self.transport.request("POST", "/v1/admin/billing/close", json=body).json())
 

@@ -24,6 +24,7 @@ from tests.fixtures.invoices import (
     issued,
     numbered,
     rated_line,
+    supplemented,
 )
 
 PROMOTION = CreditUse(CreditGrantId.new(), CreditKind.PROMOTIONAL, "Avoir promotionnel", 20)
@@ -39,8 +40,16 @@ def rules_failed(xml: bytes) -> set[str]:
 )
 @pytest.mark.parametrize(
     "kind",
-    ["invoice", "credit note", "part credited", "with discount and correction", "deposit", "after a deposit"],
-)
+    [
+        "invoice",
+        "credit note",
+        "part credited",
+        "with discount and correction",
+        "deposit",
+        "after a deposit",
+        "supplement",
+    ],
+)  # fmt: skip
 def test_the_official_rules_accept_each_kind_of_document(party: BillingParty, kind: str) -> None:
     documents = {
         "invoice": lambda: issued(party, *LINES),
@@ -51,6 +60,7 @@ def test_the_official_rules_accept_each_kind_of_document(party: BillingParty, ki
         ),
         "deposit": lambda: deposit(party),
         "after a deposit": lambda: numbered(after_deposit(party, deposit(party), 1_000, *LINES)),
+        "supplement": lambda: supplemented(issued(party, *LINES)),
     }
     validation = validate_cii(write_cii(documents[kind]()))
     assert validation.errors == ()
