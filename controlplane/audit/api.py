@@ -13,12 +13,13 @@ from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
 
 from controlplane.audit import service
+from controlplane.audit.domain import AuditRecord, RecordOrigin
 from controlplane.audit.schemas import (
     AuditEventList,
-    AuditEventShape,
     BreakShape,
     ChainHeadShape,
     ExportEnd,
+    ListedAuditEventShape,
     VerificationAnswer,
     VerificationShape,
 )
@@ -71,14 +72,19 @@ def _make(prefix: str, operation_prefix: str, tag: str, chain_of: ChainOf) -> AP
         tenant_id = chain_of(edge.principal)
         after = edge.page_after(page, prefix)
         before = None if after is None else after.int
-        records = edge.read(
-            lambda uow: service.list_newest(
+
+        def read(uow: UnitOfWork) -> tuple[Page[AuditRecord], dict[int, RecordOrigin]]:
+            records = service.list_newest(
                 uow, tenant_id, before=before, limit=page.limit + 1, actor=actor, action=action, target=target
             )
-        )
-        found = Page.of(records, page.limit, lambda record: UUID(int=record.sequence))
+            found = Page.of(records, page.limit, lambda record: UUID(int=record.sequence))
+            return found, service.list_origins(uow, tenant_id, found.items)
+
+        found, origins = edge.read(read)
         cursor = edge.next_cursor(found, prefix)
-        events = [AuditEventShape.of(record) for record in found.items]
+        events = [
+            ListedAuditEventShape.listed(record, origins.get(record.sequence)) for record in found.items
+        ]
         return AuditEventList(
             audit_events=events, limit=page.limit, has_next=cursor is not None, next_cursor=cursor
         )
@@ -115,11 +121,17 @@ def _lines(edge: Edge, tenant_id: TenantId | None) -> Iterator[str]:
     )
     with opened as uow:
         head = _head(uow, tenant_id)
-        for record in service.walk(uow, tenant_id):
+        for record, origin in service.walk_with_origins(uow, tenant_id):
             if record.sequence > head.sequence:
                 break
-            yield AuditEventShape.of(record).model_dump_json() + "\n"
+            yield _line(record, origin)
         yield ExportEnd(head=head).model_dump_json() + "\n"
+
+
+def _line(record: AuditRecord, origin: RecordOrigin | None) -> str:
+    """One record; where it was asked for stands beside what is hashed, and only where it is known."""
+    left_out = {"origin"} if origin is None else set()
+    return ListedAuditEventShape.listed(record, origin).model_dump_json(exclude=left_out) + "\n"
 
 
 def _verify(uow: UnitOfWork, tenant_id: TenantId | None) -> VerificationAnswer:

@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, DateTime, String
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from controlplane.kernel.ids import TenantId
+from controlplane.kernel.ids import EventId, TenantId
 from controlplane.plumbing.orm import Base, IdType
 
 
@@ -37,3 +37,39 @@ class AuditHeadRow(Base):
     tenant_id: Mapped[TenantId | None] = mapped_column(IdType(TenantId))
     sequence: Mapped[int] = mapped_column(BigInteger)
     hash: Mapped[str] = mapped_column(String(64))
+
+
+class AuditOriginRow(Base):
+    """Where an act was asked for: beside the chain, so that it can be forgotten and the chain still holds.
+
+    `tenant_id` says who may read it: the organization whose people asked; None for the operator's people.
+    """
+
+    __tablename__ = "audit_origin"
+
+    chain: Mapped[str] = mapped_column(String(64), primary_key=True)
+    sequence: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    tenant_id: Mapped[TenantId | None] = mapped_column(IdType(TenantId))
+    occurred_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    address: Mapped[str] = mapped_column(String(64))
+    user_agent: Mapped[str] = mapped_column(String(200))
+    request_id: Mapped[str] = mapped_column(String(64))
+    key_id: Mapped[str | None] = mapped_column(String(64))
+
+
+class SecurityEventRow(Base):
+    """`tenant_id` is None where nobody knows whose request was refused; times are the machine's own."""
+
+    __tablename__ = "security_event"
+
+    id: Mapped[EventId] = mapped_column(IdType(EventId), primary_key=True)
+    tenant_id: Mapped[TenantId | None] = mapped_column(IdType(TenantId))
+    source: Mapped[str] = mapped_column(String(100))
+    kind: Mapped[str] = mapped_column(String(40))
+    reason: Mapped[str] = mapped_column(String(100))
+    route: Mapped[str] = mapped_column(String(100))
+    address: Mapped[str] = mapped_column(String(64))
+    key_id: Mapped[str | None] = mapped_column(String(64))
+    count: Mapped[int] = mapped_column(BigInteger)
+    first_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    last_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
-from controlplane.audit.domain import GENESIS_HASH, AuditRecord
-from controlplane.audit.models import AuditEventRow, AuditHeadRow
+from controlplane.audit.domain import GENESIS_HASH, AuditRecord, RecordOrigin
+from controlplane.audit.models import AuditEventRow, AuditHeadRow, AuditOriginRow
 from controlplane.kernel.ids import TenantId
 from controlplane.plumbing.database import UnitOfWork
 
@@ -58,6 +58,24 @@ def list_newest(
 
 def find_head(uow: UnitOfWork, chain: str) -> AuditHeadRow | None:
     return uow.session.get(AuditHeadRow, chain)
+
+
+def list_origins(
+    uow: UnitOfWork, chain: str, tenant_id: TenantId | None, *, first: int, last: int
+) -> Sequence[RecordOrigin]:
+    """Return the origins of the records from `first` to `last` that `tenant_id` (None: the operator) may read."""
+    rows = uow.session.scalars(
+        select(AuditOriginRow)
+        .where(
+            AuditOriginRow.chain == chain,
+            AuditOriginRow.sequence.between(first, last),
+            AuditOriginRow.tenant_id.is_not_distinct_from(tenant_id),
+        )
+        .order_by(AuditOriginRow.sequence)
+    )
+    return [
+        RecordOrigin(row.sequence, row.address, row.user_agent, row.request_id, row.key_id) for row in rows
+    ]
 
 
 def to_record(row: AuditEventRow) -> AuditRecord:

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from controlplane.audit.chain_rules import ChainBreak
-from controlplane.audit.domain import AuditRecord
+from controlplane.audit.domain import AuditRecord, RecordOrigin
 from controlplane.plumbing.web import WireModel
 
 
@@ -40,8 +40,47 @@ class AuditEventShape(WireModel):
         )
 
 
+class OriginShape(WireModel):
+    """Where an act was asked for; kept for a year and covered by no hash, so that it can be forgotten."""
+
+    address: str = Field(description="Network address that the request came from.", examples=["203.0.113.7"])
+    user_agent: str = Field(description="The program that sent it, by its own word.", examples=["curl/8.5"])
+    request_id: str = Field(
+        description="Finds the request in the logs.", examples=["req_01jd00000000000000000000a0"]
+    )
+    key_id: str | None = Field(
+        description="The key that it carried; null when it carried none.",
+        examples=["key_01jd00000000000000000000a0"],
+    )
+
+    @classmethod
+    def of(cls, origin: RecordOrigin) -> OriginShape:
+        return cls(
+            address=origin.address,
+            user_agent=origin.user_agent,
+            request_id=origin.request_id,
+            key_id=origin.key_id,
+        )
+
+
+class ListedAuditEventShape(AuditEventShape):
+    """An act with where it was asked for. `hash` covers every field but `origin`."""
+
+    origin: OriginShape | None = Field(
+        description=(
+            "Where it was asked for. Null: it followed from no request, the platform operator's people did it, or "
+            "its year is over."
+        )
+    )
+
+    @classmethod
+    def listed(cls, record: AuditRecord, origin: RecordOrigin | None) -> ListedAuditEventShape:
+        shown = None if origin is None else OriginShape.of(origin)
+        return cls(**AuditEventShape.of(record).model_dump(), origin=shown)
+
+
 class AuditEventList(WireModel):
-    audit_events: list[AuditEventShape] = Field(description="Newest first.")
+    audit_events: list[ListedAuditEventShape] = Field(description="Newest first.")
     limit: int = Field(description="How many items a page holds.", examples=[50])
     has_next: bool = Field(description="Whether more follow.", examples=[False])
     next_cursor: str | None = Field(description="Cursor of the next page.", examples=[None])

@@ -17,6 +17,7 @@ from controlplane.cli import (
     admin_sites,
     admin_usage,
     audit,
+    security_events,
 )
 from controlplane.cli.account import short_signup, signup_body
 from controlplane.cli.config import connect
@@ -54,6 +55,11 @@ app.add_typer(
     audit.make_app(lambda client: client.platform_audit_events),
     name="audit",
     help="What the platform's own keys did.",
+)
+app.add_typer(
+    security_events.make_app(lambda client: client.platform_security_events),
+    name="security-events",
+    help="What was refused to anybody, and from where it came.",
 )
 
 ORGANIZATION_COLUMNS = (("name", "name"), ("id", "id"), ("status", "status"), ("country", "country"))

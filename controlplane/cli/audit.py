@@ -19,6 +19,7 @@ COLUMNS = (
     ("actor", "actor"),
     ("action", "action"),
     ("target", "target"),
+    ("from", "origin.address"),
 )
 
 

@@ -30,6 +30,7 @@ from controlplane.cli import (
     payments,
     projects,
     secrets,
+    security_events,
     services,
     story,
 )
@@ -107,6 +108,11 @@ app.add_typer(
     audit.make_app(lambda client: client.audit_events),
     name="audit",
     help="Who did what, and the proof that nothing was changed.",
+)
+app.add_typer(
+    security_events.make_app(lambda client: client.security_events),
+    name="security-events",
+    help="What was refused to your keys.",
 )
 app.add_typer(admin.app, name="admin", help="For the platform operator.")
 

@@ -25,6 +25,7 @@ RESOURCES: Final[tuple[tuple[str, Resource], ...]] = (
     ("organizations", Resource.ORGANIZATION),
     ("api_keys", Resource.OPERATOR_KEY),
     ("audit_events", Resource.AUDIT_EVENT),
+    ("security_events", Resource.SECURITY_EVENT),
     ("legal_entities", Resource.LEGAL_ENTITY),
     ("holdings", Resource.LEGAL_ENTITY),
     ("certifications", Resource.CERTIFICATION),

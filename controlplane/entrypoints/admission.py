@@ -23,6 +23,7 @@ from controlplane.kernel.principal import Principal
 from controlplane.plumbing.address_rules import Network, bucket_of, client_of
 from controlplane.plumbing.rate_limit import RateLimiter
 from controlplane.plumbing.rate_rules import Take, retry_after_seconds
+from controlplane.plumbing.request_log import Asker
 from controlplane.plumbing.settings import Settings
 from controlplane.plumbing.web import problem_response
 
@@ -32,7 +33,7 @@ KEY_MISSING = "This request needs an API key: send it as 'Authorization: Bearer 
 # Of the door's 40 threads (anyio's default), so that four busy callers leave some for the others.
 TURNS_AT_ONCE = 8
 TURNS_WAITING_MAX = 64
-# Some 3 MB; a caller that falls out takes one of its address's tries again.
+# Some 8 MB; a caller that falls out takes one of its address's tries again.
 CALLERS_KNOWN_MAX = 20_000
 # Enough of a keyed hash to tell keys apart in the names of buckets, too little to look a key up by.
 BUCKET_CHARACTERS = 16
@@ -60,7 +61,7 @@ class Admission:
         self._secret = settings.token_ring.current.value
         self._limiter = limiter
         self._turns = Turns(TURNS_AT_ONCE, TURNS_WAITING_MAX)
-        self._known: OrderedDict[str, str] = OrderedDict()
+        self._known: OrderedDict[str, Asker] = OrderedDict()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in rules.UNCOUNTED:
@@ -84,9 +85,15 @@ class Admission:
         failed = rules.take_of_address(self._rates, RouteClass.FAILED, address)
         if not is_well_formed(key):
             await self._take([failed], RouteClass.FAILED)
-            raise _Refused(Unauthenticated("The API key is not valid."), {"WWW-Authenticate": "Bearer"})
+            wrong = Unauthenticated("The API key is not valid.", reason="malformed_key")
+            raise _Refused(wrong, {"WWW-Authenticate": "Bearer"})
         name = hash_key(self._secret, key)[:BUCKET_CHARACTERS]
-        caller = self._known.get(name)
+        known = self._known.get(name)
+        caller = None
+        if known is not None:
+            # Whoever is refused here is not asked for in the database, and is named all the same.
+            scope["state"]["asker"] = known
+            caller = known.tenant_id or known.key_id
         route_class = rules.classify(scope["method"], scope["path"], has_key=True)
         takes = rules.takes_of_key(self._rates, route_class, scope["path"], name, caller)
         if caller is None:
@@ -111,7 +118,8 @@ class Admission:
             seconds = retry_after_seconds(wait)
             is_failed = takes[worst].bucket.startswith(RouteClass.FAILED)
             said = rules.sentence(RouteClass.FAILED if is_failed else route_class, seconds)
-            raise _Refused(TooManyRequests(said, retry_after_seconds=seconds))
+            reason = f"too_many_{RouteClass.FAILED if is_failed else route_class}"
+            raise _Refused(TooManyRequests(said, retry_after_seconds=seconds), reason=reason)
 
     async def _run(self, scope: Scope, receive: Receive, send: Send, caller: str) -> None:
         """Run the request in the caller's turn."""
@@ -128,10 +136,11 @@ class Admission:
             busy = TooManyRequests(
                 "Too many requests of this caller are being worked on; send fewer at once and this one in 1 second."
             )
-            raise _Refused(busy) from None
+            raise _Refused(busy, reason="too_many_at_once") from None
 
     def _remember(self, name: str, principal: Principal) -> None:
-        self._known[name] = str(principal.tenant_id or principal.key_id)
+        tenant_id = None if principal.tenant_id is None else str(principal.tenant_id)
+        self._known[name] = Asker(str(principal.key_id), tenant_id)
         self._known.move_to_end(name)
         if len(self._known) > CALLERS_KNOWN_MAX:
             self._known.popitem(last=False)
@@ -152,14 +161,18 @@ def bearer_of(header: str) -> str | None:
 
 
 class _Refused(Exception):
-    def __init__(self, error: RempartError, headers: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, error: RempartError, headers: dict[str, str] | None = None, *, reason: str = ""
+    ) -> None:
         super().__init__(error.message)
         self.error = error
         self.headers = headers
+        self.reason = error.reason if isinstance(error, Unauthenticated) else reason
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send, refused: _Refused) -> None:
     """Answer without having read the body."""
     scope["state"]["problem_code"] = refused.error.code
+    scope["state"]["refusal_reason"] = refused.reason
     response = problem_response(refused.error, scope["state"]["request_id"], refused.headers)
     await response(scope, receive, send)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from functools import cache, partial
 from threading import Lock
 from typing import Any
 
+import anyio.to_thread
 import structlog
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -21,6 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from controlplane.entrypoints.admin_rules import ADMIN_PREFIX, right_of
 from controlplane.entrypoints.admission import KEY_MISSING, Admission, bearer_of
 from controlplane.entrypoints.openapi_rules import complete
+from controlplane.entrypoints.refusal_keeper import RefusalKeeper
 from controlplane.entrypoints.routers import PUBLIC_ROUTERS, ROUTERS
 from controlplane.identity import service as identity
 from controlplane.kernel.errors import (
@@ -40,7 +42,8 @@ from controlplane.plumbing.logging import configure
 from controlplane.plumbing.metrics import serve_metrics
 from controlplane.plumbing.query import refuse_unknown
 from controlplane.plumbing.rate_limit import RateLimiter
-from controlplane.plumbing.request_log import RequestLog
+from controlplane.plumbing.refusal_counts import RefusalCounts
+from controlplane.plumbing.request_log import Asker, RequestLog
 from controlplane.plumbing.settings import Settings, load_settings
 from controlplane.plumbing.web import ERRORS, outage_of, outage_response, problem_response
 
@@ -113,12 +116,17 @@ def authenticate(request: Request) -> None:
     """Check the caller's key before any handler runs."""
     raw_key = bearer_of(request.headers.get("Authorization", ""))
     if raw_key is None:
-        raise Unauthenticated(KEY_MISSING)
+        raise Unauthenticated(KEY_MISSING, reason="missing_key")
     database: Database = request.app.state.database
     settings: Settings = request.app.state.settings
     with database.system(is_read_only=True) as uow:
-        principal = identity.authenticate(uow, raw_key, settings.hash_ring)
+        holder = identity.look_up(uow, raw_key, settings.hash_ring)
         now = uow.now
+    if holder.key is not None:
+        # Before anything is refused: a refusal names whose key it was, revoked or not.
+        tenant_id = holder.key.tenant_id
+        request.state.asker = Asker(str(holder.key.id), None if tenant_id is None else str(tenant_id))
+    principal = identity.admit(holder, now)
     identity.require_open(principal, request.method)
     if request.url.path.startswith(ADMIN_PREFIX):
         # Each handler checks too; a handler that forgets is still behind this door.
@@ -138,9 +146,14 @@ def create_app(settings: Settings, database: Database | None = None) -> FastAPI:
     """Build the application; tests give their own database."""
     owned = database or Database(settings)
 
+    refusals = RefusalCounts()
+
     @asynccontextmanager
     async def lifespan(started: FastAPI) -> AsyncIterator[None]:
+        keeper = RefusalKeeper(refusals, owned)
+        keeper.start()
         yield
+        await anyio.to_thread.run_sync(keeper.stop)
         await started.state.limiter.close()
         owned.dispose()
 
@@ -157,11 +170,15 @@ def create_app(settings: Settings, database: Database | None = None) -> FastAPI:
     app.state.recent_uses = identity.RecentUses()
     app.state.clusters = Clusters(settings.kubeconfig)
     app.state.limiter = RateLimiter(settings.redis_url)
+    app.state.refusals = refusals
     app.add_middleware(BodyLimit)
     app.add_middleware(Admission, settings=settings, limiter=app.state.limiter)
     # Outermost: what it wraps is answered, written and counted, whatever becomes of it.
     address_of = partial(written_address, settings.trusted_networks)
-    app.add_middleware(RequestLog, program="api", answer_error=_answer_surprise, address_of=address_of)
+    app.add_middleware(
+        RequestLog, program="api", answer_error=_answer_surprise, address_of=address_of,
+        collections=_collections(), note_refusal=refusals.note,
+    )  # fmt: skip
     for error_type, handler in _HANDLERS.items():
         app.add_exception_handler(error_type, handler)
     app.router.routes.extend(_operations())
@@ -182,6 +199,23 @@ def _operations() -> tuple[BaseRoute, ...]:
         checks = [Depends(authenticate), Depends(refuse_unknown)]
         operations.include_router(router, dependencies=checks, responses=ERRORS)
     return tuple(operations.routes)
+
+
+@cache
+def _collections() -> frozenset[str]:
+    """The paths of all collections: `/v1/services`, `/v1/admin/organizations`."""
+    paths = (path.split("/") for router in (*PUBLIC_ROUTERS, *ROUTERS) for path in _paths(router))
+    return frozenset("/".join(parts[: 4 if parts[2:3] == ["admin"] else 3]) for parts in paths)
+
+
+def _paths(router: APIRouter) -> Iterator[str]:
+    for route in router.routes:
+        # FastAPI keeps an included router whole.
+        inner = getattr(route, "original_router", None)
+        if inner is None:
+            yield getattr(route, "path", "")
+        else:
+            yield from _paths(inner)
 
 
 def _add_health(app: FastAPI, database: Database) -> None:
@@ -221,6 +255,7 @@ def _answer_surprise(request: Request, error: Exception) -> Response:
 def _problem(request: Request, error: RempartError, headers: Mapping[str, str] | None = None) -> Response:
     """A problem document whose code the request's line shows, too."""
     request.state.problem_code = error.code
+    request.state.refusal_reason = error.reason if isinstance(error, Unauthenticated) else ""
     return problem_response(error, request.state.request_id, headers)
 
 

@@ -57,6 +57,7 @@ TAGS: Final[tuple[tuple[str, str], ...]] = (
     ("api keys", "What programs and people authenticate with."),
     ("permissions", "Who am I, and what may I do?"),
     ("audit", "What was done in the organization, as a chain that shows every change to it."),
+    ("security events", "What was refused to the organization's keys, by whom and since when."),
     ("catalogue", "Models that can be deployed, and the sizes they run on."),
     ("apps", "Groups of services."),
     ("services", "What should run: a model, its scale, and the law it must stay under."),
@@ -80,6 +81,7 @@ TAGS: Final[tuple[tuple[str, str], ...]] = (
     ("admin: invoices", "For the platform operator: closing months, issuing, holding and crediting."),
     ("admin: payments", "For the platform operator: what the bank says."),
     ("admin: ledger", "For the platform operator: the books and the FEC."),
+    ("admin: security events", "For the platform operator: what was refused to anybody, and from where."),
     ("admin: deliveries", "For the platform operator: work in the background that failed for good."),
     ("clock", "For the platform operator: the clock of a local installation."),
 )

@@ -48,6 +48,16 @@ RULES: Final[tuple[Rule, ...]] = (
         "A budget of writes that is full again: no row says the same.",
     ),
     Rule(
+        "audit_origin", ("chain", "sequence"), "occurred_at", 365 * _DAY,
+        "Addresses and programs of those who acted: personal data, kept for six months to a year (CNIL, deliberation"
+        " 2021-122 of 14 October 2021 on logs). The chain itself stays.",
+    ),
+    Rule(
+        "security_event", ("id",), "last_at", 365 * _DAY,
+        "Refusals with the addresses that they came from: as logs, six months to a year (CNIL, deliberation 2021-122).",
+        is_database_time=True,
+    ),
+    Rule(
         "usage_event_conflict", ("id",), "received_at", 400 * _DAY,
         "Contradicting reports: of use until the invoice of their month can no longer be questioned.",
     ),

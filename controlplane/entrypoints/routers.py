@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from controlplane.audit.api import make_admin_router as make_admin_audit_router
 from controlplane.audit.api import make_router as make_audit_router
+from controlplane.audit.api_security import make_admin_security_router, make_security_router
 from controlplane.capacity.api import router as capacity_router
 from controlplane.catalogue.api import make_sizes_router
 from controlplane.catalogue.api import router as catalogue_router
@@ -41,6 +42,8 @@ PUBLIC_ROUTERS: tuple[APIRouter, ...] = (signup_router,)
 ROUTERS: tuple[APIRouter, ...] = (
     make_audit_router(require),
     make_admin_audit_router(require),
+    make_security_router(require),
+    make_admin_security_router(require),
     make_tenancy_router(require),
     make_admin_tenancy_router(require),
     identity_router,

@@ -39,7 +39,9 @@ COLLECT_PAUSE_TIMES = 20
 """How many times as long as a collection of what vanished callers left behind passes before the next one: they take at
 most a twentieth of a worker, whatever it remembers."""
 
-AUTHORIZE_FILES = ("request_ids.lua", "refusals.lua", "limits.lua", "keys.lua", "authorize.lua")
+AUTHORIZE_FILES = (
+    "request_ids.lua", "refusals.lua", "limits.lua", "counts.lua", "keys.lua", "authorize.lua",
+)  # fmt: skip
 ROUTE_FILES = ("json.lua", "events.lua", "streams.lua", "journal.lua", "route.lua")
 
 HEADER_KIB_MAX = 32

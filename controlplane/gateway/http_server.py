@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 import orjson
@@ -13,7 +13,7 @@ from prometheus_client import generate_latest
 from controlplane.gateway.activator import Activator, refusal_response
 from controlplane.gateway.domain import ApiKey, GatewayConfig
 from controlplane.gateway.envoy_listener import BODY_BYTES_MAX, HEADER_KIB_MAX
-from controlplane.gateway.key_rules import KeyRefusal, decide_caller, door_token
+from controlplane.gateway.key_rules import KeyRefusal, decide_caller, door_token, find_key
 from controlplane.gateway.metrics import Metrics
 from controlplane.gateway.refusal_rules import MODEL_NOT_FOUND, NOT_FROM_GATEWAY
 from controlplane.gateway.route_rules import list_models
@@ -45,8 +45,10 @@ class HttpServer:
         status: Callable[[], dict[str, object]],
         metrics: Metrics,
         on_stream: Callable[[web.Request], web.Response],
+        on_refusals: Callable[[web.Request], Awaitable[web.Response]],
     ) -> None:
         self._on_stream = on_stream
+        self._on_refusals = on_refusals
         self._config = config
         self._store = store
         self._activator = activator
@@ -94,6 +96,8 @@ class HttpServer:
             return self._key(request)
         if request.path == "/internal/streams":
             return self._on_stream(request)
+        if request.path == "/internal/refusals":
+            return await self._on_refusals(request)
         if request.method == "GET" and request.path == "/v1/models":
             return self._models(request)
         return refusal_response(MODEL_NOT_FOUND)
@@ -111,7 +115,9 @@ class HttpServer:
             }
             return web.Response(status=200, headers=identity)
         status, code = _KEY_STATUS[found]
-        return web.Response(status=status, headers={"x-rempart-code": code})
+        known = find_key(self._store.keys, self._config.hash_ring, key)
+        who = {} if known is None else {"x-rempart-tenant": known.tenant_id, "x-rempart-key": known.key_id}
+        return web.Response(status=status, headers={"x-rempart-code": code, **who})
 
     def _models(self, request: web.Request) -> web.Response:
         routing = self._store.routing

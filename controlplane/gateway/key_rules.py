@@ -79,6 +79,11 @@ def _find(snapshot: KeySnapshot, ring: Keyring, key: str) -> ApiKey | None:
     return None
 
 
+def find_key(snapshot: KeySnapshot | None, ring: Keyring, key: str) -> ApiKey | None:
+    """Return whose key this is, whether or not it may call: for whoever counts refusals."""
+    return None if snapshot is None or not is_well_formed(key) else _find(snapshot, ring, key)
+
+
 def decide_key(snapshot: KeySnapshot | None, ring: Keyring, key: str, now: datetime) -> ApiKey | KeyRefusal:
     """Say who a key belongs to, or why it may not call.
 

@@ -48,3 +48,7 @@ class Metrics:
             "rempart_gateway_redis_connected", "1 while snapshots and budgets are followed.",
             registry=self.registry,
         )  # fmt: skip
+        self.refusals = Counter(
+            "rempart_gateway_refusals", "Calls refused for who asked or how often, by the code answered.",
+            ["code"], registry=self.registry,
+        )  # fmt: skip

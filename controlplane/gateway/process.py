@@ -22,6 +22,7 @@ from controlplane.gateway.http_server import HttpServer
 from controlplane.gateway.metrics import Metrics
 from controlplane.gateway.pressure import report_pressure
 from controlplane.gateway.redis_feed import RedisFeed, connect
+from controlplane.gateway.refusals import RefusalReporter
 from controlplane.gateway.room import Room
 from controlplane.gateway.route_rules import decide_routes
 from controlplane.gateway.store import ENDPOINTS_PREFIX, ROUTING_KEY, ROWS_LOGGED_MAX, Store
@@ -89,8 +90,9 @@ class GatewayProcess:
             streams = Streams(self._config.ended_file, self._store)
             self._store.listen(self._on_change)
             self._write_table()
+            refusals = RefusalReporter(self._ingest_target(), self._metrics)
             server = HttpServer(
-                self._config, self._store, activator, self._status, self._metrics, streams.take
+                self._config, self._store, activator, self._status, self._metrics, streams.take, refusals.take
             )
             await server.start()
             log.info("gateway_ready", port=self._config.port, activator_port=self._config.activator_port)
@@ -102,6 +104,7 @@ class GatewayProcess:
                 asyncio.create_task(self._send_wakes(), name="wakes"),
                 asyncio.create_task(self._report_pressure(session), name="pressure"),
                 asyncio.create_task(streams.run(), name="streams"),
+                asyncio.create_task(refusals.run(session), name="refusals"),
                 asyncio.create_task(stop.wait(), name="stop"),
             ]
             if self._config.ingest_url:
@@ -248,10 +251,13 @@ class GatewayProcess:
             config.spool_dir,
             config.gateway_dir / "shipper",
             "usage",
-            IngestTarget(config.ingest_url, config.ingest_key, config.ingest_key_file),
+            self._ingest_target(),
             lambda: None if self._spool is None else self._spool.durable,
             counts=Counts(metrics.usage_shipped, metrics.usage_set_aside, metrics.usage_not_taken),
         )
+
+    def _ingest_target(self) -> IngestTarget:
+        return IngestTarget(self._config.ingest_url, self._config.ingest_key, self._config.ingest_key_file)
 
     async def _reopen_logs(self, session: aiohttp.ClientSession) -> None:
         with contextlib.suppress(aiohttp.ClientError, TimeoutError):

@@ -22,6 +22,7 @@ quota          r      r      r          r        r        r       ru        ru  
 api_key        rcud   rcud   -          -        r        -       o         -      -       -         -
 operator_key   -      -      -          -        -        -       rcud      -      -       r         -
 audit_event    r      r      -          -        r        -       r         r      -       r         -
+security_event r      r      -          -        r        -       r         r      -       r         -
 app            rcud   rcud   rcud       -        r        r       -         -      -       -         -
 service        rcudo  rcudo  rcudo      -        r        r       -         -      -       -         -
 deployment     rcudo  rcudo  rcudo      -        r        r       r         r      -       r         -
@@ -67,7 +68,7 @@ _LETTERS: Final = {
 ORGANIZATION_WIDE: Final = frozenset({Resource.ORGANIZATION, Resource.PROJECT, Resource.QUOTA})
 # …and has no business with these at all.
 CLOSED_TO_PROJECT_KEYS: Final = frozenset(
-    {Resource.API_KEY, Resource.AUDIT_EVENT, Resource.INVOICE, Resource.BUDGET}
+    {Resource.API_KEY, Resource.AUDIT_EVENT, Resource.SECURITY_EVENT, Resource.INVOICE, Resource.BUDGET}
 )
 
 

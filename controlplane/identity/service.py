@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from controlplane.identity import access_rules, key_rules, repository
 from controlplane.identity.domain import ApiKey, KeyState, Principal, Scope
@@ -39,10 +40,12 @@ from controlplane.tenancy import service as tenancy
 from controlplane.tenancy.domain import TenantStatus
 
 __all__ = [
+    "KeyHolder",
     "KeyMaker",
     "KeyWish",
     "RecentUses",
     "SignedUp",
+    "admit",
     "authenticate",
     "build_snapshot",
     "count_by_hash_key",
@@ -55,6 +58,7 @@ __all__ = [
     "issue_key",
     "list_keys",
     "list_operator_keys",
+    "look_up",
     "record_use",
     "recover_access",
     "register_operator_key",
@@ -78,25 +82,44 @@ READING = frozenset({"GET", "HEAD"})
 _NO_TENANT = TenantId(uuid.UUID(int=0))
 
 
-def authenticate(uow: UnitOfWork, raw_key: str, ring: Keyring) -> Principal:
-    """Turn the text of a key into its holder.
+@dataclass(frozen=True, slots=True)
+class KeyHolder:
+    """Whose key was sent, whether or not it opens anything any more; `key` is None for one that nobody has."""
 
-    `uow` is a platform transaction (the tenant is not known yet) and may be read-only.
+    key: ApiKey | None
+    is_active: bool
+
+
+def look_up(uow: UnitOfWork, raw_key: str, ring: Keyring) -> KeyHolder:
+    """Find whose key this is; `uow` is a platform transaction (the tenant is not known yet), maybe read-only."""
+    key = repository.find_by_hash(uow, key_rules.list_hashes(ring, raw_key))
+    status = tenancy.find_status(uow, _NO_TENANT if key is None or key.tenant_id is None else key.tenant_id)
+    known = key if key_rules.is_well_formed(raw_key) else None
+    return KeyHolder(known, status is TenantStatus.ACTIVE)
+
+
+def authenticate(uow: UnitOfWork, raw_key: str, ring: Keyring) -> Principal:
+    """Turn the text of a key into its holder. Errors: those of `admit`."""
+    return admit(look_up(uow, raw_key, ring), uow.now)
+
+
+def admit(holder: KeyHolder, now: datetime) -> Principal:
+    """Say what the holder of a key comes in as.
+
     Errors: Unauthenticated for an unknown, expired or revoked key;
     Forbidden for a key that opens only the gateway. Only who holds a real key learns which of these it is.
     """
-    key = repository.find_by_hash(uow, key_rules.list_hashes(ring, raw_key))
-    status = tenancy.find_status(uow, _NO_TENANT if key is None or key.tenant_id is None else key.tenant_id)
-    if key is None or not key_rules.is_well_formed(raw_key):
+    key = holder.key
+    if key is None:
         raise Unauthenticated("The API key is not valid.")
-    state = key.state(uow.now)
+    state = key.state(now)
     if state is KeyState.REVOKED:
-        raise Unauthenticated(f"The API key {key.id} has been revoked.")
+        raise Unauthenticated(f"The API key {key.id} has been revoked.", reason="revoked_key")
     if state is KeyState.EXPIRED:
-        raise Unauthenticated(f"The API key {key.id} has expired; create a new one.")
+        raise Unauthenticated(f"The API key {key.id} has expired; create a new one.", reason="expired_key")
     if Scope.MANAGE not in key.scopes:
         raise Forbidden("This API key may only call models on the gateway; it lacks the scope 'manage'.")
-    is_suspended = key.tenant_id is not None and status is not TenantStatus.ACTIVE
+    is_suspended = key.tenant_id is not None and not holder.is_active
     return replace(to_principal(key), is_suspended=is_suspended)
 
 

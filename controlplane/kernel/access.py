@@ -19,6 +19,7 @@ class Resource(StrEnum):
     API_KEY = "api_key"
     OPERATOR_KEY = "operator_key"
     AUDIT_EVENT = "audit_event"
+    SECURITY_EVENT = "security_event"
     APP = "app"
     SERVICE = "service"
     DEPLOYMENT = "deployment"

@@ -37,8 +37,14 @@ class InvalidInput(RempartError):
 
 
 class Unauthenticated(RempartError):
+    """`reason` is for whoever counts failed authentications; a caller reads the message alone."""
+
     code = "unauthenticated"
     http_status = 401
+
+    def __init__(self, message: str, *, reason: str = "unknown_key") -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class Forbidden(RempartError):

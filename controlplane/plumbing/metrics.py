@@ -26,6 +26,11 @@ REFUSALS = Counter(
     "Requests refused for who asked or how often (401, 403, 429), by operation and code of the problem.",
     ["program", "operation", "code"],
 )
+FAILED_AUTHENTICATIONS = Counter(
+    "rempart_failed_authentications",
+    "Requests without a key that is in force (401), by route and reason.",
+    ["program", "route", "reason"],
+)
 DELIVERIES = Counter(
     "rempart_deliveries", "Deliveries of outbox events that were run, by outcome.", ["consumer", "outcome"]
 )

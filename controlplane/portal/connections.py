@@ -10,6 +10,7 @@ import time
 
 import httpx
 
+AGENT = "rempart-portal"
 CONNECTIONS_MAX = 100
 KEPT_MAX = 40
 # Connecting happens inside one data centre, and a connection is free in milliseconds or something is wrong.
@@ -41,12 +42,15 @@ class BoundedConnections(httpx.BaseTransport):
     """The pool as one page uses it: every wait ends, and all of them together after `seconds`.
 
     `visitor` is the address that the page is for. The API counts wrong keys by address: without it all visitors of
-    the portal would be one, and one who guesses keys would keep the others out.
+    the portal would be one, and one who guesses keys would keep the others out. `agent` is the visitor's browser.
     """
 
-    def __init__(self, shared: SharedConnections, visitor: str = "", seconds: float = PAGE_SECONDS) -> None:
+    def __init__(
+        self, shared: SharedConnections, visitor: str = "", agent: str = "", seconds: float = PAGE_SECONDS
+    ) -> None:
         self._shared = shared
         self._visitor = visitor
+        self._agent = "".join(each for each in agent if each.isascii() and each.isprintable())
         self._end = time.monotonic() + seconds
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -55,6 +59,7 @@ class BoundedConnections(httpx.BaseTransport):
             raise httpx.ReadTimeout("the page has waited long enough", request=request)
         if self._visitor:
             request.headers["X-Forwarded-For"] = self._visitor
+        request.headers["User-Agent"] = f"{AGENT} {self._agent}".strip()
         asked = request.extensions.get("timeout", {})
         most = {"connect": CONNECT_SECONDS, "pool": POOL_SECONDS}
         request.extensions["timeout"] = {

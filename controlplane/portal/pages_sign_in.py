@@ -20,11 +20,13 @@ from controlplane.portal.web import (
     Visit,
     VisitDep,
 )
-from controlplane.sdk import ApiError, Unauthenticated
+from controlplane.sdk import ApiError, ConnectionLost, Unauthenticated
 from controlplane.sdk.key_shape import read_key
 
 log = structlog.get_logger()
 router = APIRouter()
+# Sent in place of what was typed, which may be a password of something else.
+WRONG_KEY = "rmp_wrong"
 _TOO_OFTEN = N_("Too many wrong keys were tried. Try again in %(wait)s.")
 
 
@@ -44,6 +46,9 @@ def sign_in(visit: VisitDep) -> Response:
     if not key:
         return _sign_in_page(visit, going_to=going_to, wrong=N_("Paste your API key here."))
     if read_key(key) is None:
+        wait = _count_wrong_key(visit)
+        if wait:
+            return _wait_page(visit, going_to, wait)
         return _sign_in_page(
             visit,
             going_to=going_to,
@@ -97,9 +102,24 @@ def show_accessibility(visit: VisitDep) -> Response:
     return visit.page("accessibility.html")
 
 
+def _count_wrong_key(visit: Visit) -> int:
+    """Have the API count a try that need not be sent there; return the seconds to wait after too many, else 0.
+
+    All doors then count in one place: who guesses keys here is seen, and held back, as one who guesses them there.
+    """
+    try:
+        with visit.portal.client(WRONG_KEY, visit.address, visit.agent) as client:
+            client.caller()
+    except ApiError as refused:
+        return (refused.retry_after_seconds or 1) if refused.status == 429 else 0
+    except ConnectionLost:
+        log.warning("wrong_key_not_counted")
+    return 0
+
+
 def _open_session(visit: Visit, key: str) -> Session:
     """Ask the API whose key this is. Errors: Unauthenticated."""
-    with visit.portal.client(key, visit.address) as client:
+    with visit.portal.client(key, visit.address, visit.agent) as client:
         caller = client.caller()
         organization = caller["organization_id"]
         name = str(client.organization()["legal_name"]) if organization else ""

@@ -40,6 +40,8 @@ API_BACKOFF_SECONDS = 0.05
 API_TRIES_MAX = 2
 # A page says how long to wait; it does not wait itself.
 API_PATIENCE_SECONDS = 1.0
+# What the API keeps of it, less the portal's own name.
+AGENT_LENGTH_MAX = 180
 SESSION_COOKIE = "__Host-rempart-session"
 VISITOR_COOKIE = "__Host-rempart-visitor"
 LANGUAGE_COOKIE = "rempart-language"
@@ -62,8 +64,11 @@ class Portal:
     answers: AnswerSlots = field(default_factory=AnswerSlots)
     trusted_networks: tuple[Network, ...] = ()
 
-    def client(self, key: str, visitor: str) -> Rempart:
-        """The API for one page of a visitor (an address): its connections are all pages', its waits end with it."""
+    def client(self, key: str, visitor: str, agent: str) -> Rempart:
+        """The API for one page of a visitor (an address): its connections are all pages', its waits end with it.
+
+        `agent` is the visitor's browser, for the audit.
+        """
         return Rempart(
             key,
             self.api_url,
@@ -71,7 +76,7 @@ class Portal:
             backoff_seconds=API_BACKOFF_SECONDS,
             tries_max=API_TRIES_MAX,
             patience_seconds=API_PATIENCE_SECONDS,
-            transport=BoundedConnections(self.connections, visitor),
+            transport=BoundedConnections(self.connections, visitor, agent),
         )
 
     def gateway(self, key: str) -> AsyncGateway:
@@ -91,6 +96,7 @@ class Visit:
         )
         self.session: Session | None = None
         self.address = written_address(self.portal.trusted_networks, request.scope)
+        self.agent = request.headers.get("User-Agent", "")[:AGENT_LENGTH_MAX]
         self.visitor = request.cookies.get(VISITOR_COOKIE) or new_id()
 
     @property
@@ -150,7 +156,7 @@ class SignedIn(Visit):
         super().__init__(request, form)
         self.session = session
         self.who = session
-        self.api = self.portal.client(session.key, self.address)
+        self.api = self.portal.client(session.key, self.address, self.agent)
         self._projects: list[dict[str, Any]] | None = None
 
     def cursor(self) -> str | None:

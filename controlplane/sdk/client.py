@@ -70,6 +70,7 @@ class Rempart:
         self.instances = api.Instances(sender, "/v1/instances", "instance")
         self.secrets = api.Deletable(sender, "/v1/secrets", "secret")
         self.audit_events = api.AuditEvents(sender, "/v1/audit_events", "audit_event")
+        self.security_events = api.SecurityEvents(sender, "/v1/security_events", "security_event")
         self.usages = money.Usages(sender, "/v1/usages", "usage")
         self.costs = money.Costs(sender)
         self.budgets = money.Budgets(sender, "/v1/budgets", "budget")
@@ -92,6 +93,7 @@ class Rempart:
         self.platform_invoices = money.PlatformInvoices(sender, "/v1/admin/invoices", "invoice")
         self.platform_payments = money.PlatformPayments(sender, "/v1/admin/payments", "payment")
         self.ledger = money.Ledger(sender, "/v1/admin/ledger/entries", "entry", "entries")
+        self.platform_security_events = api.Collection(sender, "/v1/admin/security_events", "security_event")
         self.platform_audit_events = api.AuditEvents(sender, "/v1/admin/audit_events", "audit_event")
 
     def __enter__(self) -> Self:

@@ -264,6 +264,16 @@ class AuditEvents(Collection):
 
 
 @dataclass(frozen=True, slots=True)
+class SecurityEvents(Collection):
+    """What was refused, to whom and since when."""
+
+    def report(self, events: list[Json]) -> int:
+        """Report what a gateway refused (producers only); return how many were new."""
+        answer = self.transport.request("POST", self.path, json={"security_events": events})
+        return int(answer.json()["accepted"])
+
+
+@dataclass(frozen=True, slots=True)
 class Catalog:
     """What can be deployed, on which sizes, and where: the same for every caller."""
 

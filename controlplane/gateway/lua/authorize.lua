@@ -25,25 +25,34 @@ local function check_operation(handle, headers)
   return method
 end
 
--- A call without a good key: its address has only so many of them.
-local function refuse_stranger(handle, code, now)
+-- Refuses, and counts to whom; what was counted goes first, for nothing of the script runs after an answer.
+local function refuse_counted(handle, now, entry, status, kind, code, message, extra)
+  count_refusal(handle, status, code, entry, now)
+  report_refusals(handle, now)
+  return refuse(handle, status, kind, code, message, extra)
+end
+
+-- A call without a good key: its address has only so many of them. `entry` is what is known of the key.
+local function refuse_stranger(handle, code, now, entry)
   local bucket = address_bucket(handle, now)
   local wait = wait_of(bucket, ADDRESS_RATE)
   if wait ~= nil then
-    return refuse_for_now(handle, 429, "rate_limit_error", "too_many_failed_keys",
-      "Too many calls without a valid API key from your network address.", wait)
+    return refuse_counted(handle, now, entry, 429, "rate_limit_error", "too_many_failed_keys",
+      "Too many calls without a valid API key from your network address.", {["retry-after"] = tostring(wait)})
   end
   bucket.tokens = bucket.tokens - 1
+  count_refusal(handle, 401, code, entry, now)
+  report_refusals(handle, now)
   return refuse_key(handle, code)
 end
 
-local function refuse_known(handle, entry)
+local function refuse_known(handle, entry, now)
   if entry.status == "403" then
-    return refuse(handle, 403, "permission_error", entry.refused, "This API key may not call models.")
+    return refuse_counted(handle, now, entry, 403, "permission_error", entry.refused, "This API key may not call models.")
   end
   if entry.status == "429" then
     -- Trying again is no use before somebody raises the budget or the month ends.
-    return refuse(handle, 429, "insufficient_quota", entry.refused,
+    return refuse_counted(handle, now, entry, 429, "insufficient_quota", entry.refused,
       "You exceeded your current quota: the monthly budget of this organization or project is used up; nothing was run.",
       {["x-should-retry"] = "false"})
   end
@@ -69,8 +78,8 @@ local function check_key(handle, headers, now)
     return refuse_for_now(handle, 503, "server_error", "key_check_unavailable",
       "API keys cannot be checked at the moment; nothing was run.", 1)
   end
-  if entry.status == "401" then return refuse_stranger(handle, entry.refused, now) end
-  if entry.refused ~= nil then return refuse_known(handle, entry) end
+  if entry.status == "401" then return refuse_stranger(handle, entry.refused, now, entry) end
+  if entry.refused ~= nil then return refuse_known(handle, entry, now) end
   return entry
 end
 
@@ -93,24 +102,25 @@ function envoy_on_request(handle)
   headers:remove("x-rempart-project")
 
   local method = check_operation(handle, headers)
+  report_refusals(handle, now)
   local length = tonumber(headers:get("content-length") or (method == "GET" and "0" or BODY_BYTES_MAX))
   if length == nil or length > BODY_BYTES_MAX then return refuse_large(handle) end
   local entry = check_key(handle, headers, now)
 
   local wait = take_call(entry.key, entry.tenant, now)
   if wait ~= nil then
-    return refuse_for_now(handle, 429, "rate_limit_error", "rate_limit_exceeded",
-      "Too many calls a second with this API key or of this organization.", wait)
+    return refuse_counted(handle, now, entry, 429, "rate_limit_error", "rate_limit_exceeded",
+      "Too many calls a second with this API key or of this organization.", {["retry-after"] = tostring(wait)})
   end
   headers = handle:headers()
   if not handle:metadata():get("by_host") and not is_own_name(headers:get(":authority")) then
-    return refuse(handle, 404, "invalid_request_error", "service_not_found",
+    return refuse_counted(handle, now, entry, 404, "invalid_request_error", "service_not_found",
       "No service of this project answers on this host.")
   end
   local call = begin_call(handle, entry.tenant, length)
   if call == nil then
-    return refuse_for_now(handle, 429, "rate_limit_error", "too_many_calls_at_once",
-      "This organization has too many calls, or too many bytes of calls, under way at once.", 1)
+    return refuse_counted(handle, now, entry, 429, "rate_limit_error", "too_many_calls_at_once",
+      "This organization has too many calls, or too many bytes of calls, under way at once.", {["retry-after"] = "1"})
   end
 
   headers:replace("x-rempart-project", entry.project)

@@ -58,7 +58,10 @@ local function ask(handle, key)
       key = answer["x-rempart-key"], asked_at = handle:timestamp(),
     }
   elseif status == "401" or status == "403" or status == "429" or answer["x-rempart-code"] == "budget_unknown" then
-    return {refused = answer["x-rempart-code"] or "invalid_api_key", status = status, asked_at = handle:timestamp()}
+    return {
+      refused = answer["x-rempart-code"] or "invalid_api_key", status = status, asked_at = handle:timestamp(),
+      tenant = answer["x-rempart-tenant"], key = answer["x-rempart-key"],
+    }
   end
   return nil
 end

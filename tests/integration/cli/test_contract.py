@@ -40,6 +40,8 @@ class TestAnswers:
         _money(fleet, make_billing(fleet.api, fleet.database, settings), owner, operator, tmp_path)
         _audit(operator, ("admin", "audit"), tmp_path / "platform.jsonl")
         assert operator.ask("admin", "invoices", "files") == []
+        assert owner.ask("security-events", "list", "--kind", "forbidden") == []
+        assert operator.ask("admin", "security-events", "list", "--address", "203.0.113.7") == []
         assert operator.ask("admin", "deliveries", "list") == []
         assert operator.ask("admin", "deliveries", "retry")["retried"] == 0
         assert owner.answered == set(COMMANDS)
