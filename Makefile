@@ -16,7 +16,7 @@ LOCKS := requirements.lock requirements-bare.lock requirements-production-bare.l
 # One stamp for each content of the locks: another content is another stamp, and so another installation.
 STAMP := $(VENV)/.installed-$(shell cat $(LOCKS) | cksum | tr ' ' '-')
 
-.PHONY: help setup build up down status logs demo test test-fast lint format types imports golden locks bench screenshots presubmit clean
+.PHONY: help setup build up down status logs demo test test-fast lint format types imports golden locks sbom advisories bench screenshots presubmit clean
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -85,6 +85,14 @@ locks: setup  ## write the production lock anew from pyproject.toml, at the vers
 	@{ sed -n '/^#/p;/^[^#]/q' requirements-production.lock; $(BIN)/python -m uv pip compile pyproject.toml --quiet \
 	  --generate-hashes --no-emit-index-url --no-header --no-annotate --universal --python-version 3.11 -c requirements.lock; } \
 	  > requirements-production.lock.new && mv requirements-production.lock.new requirements-production.lock
+
+sbom: setup  ## write what production is made of: build/sbom/rempart.cdx.json (CycloneDX)
+	@$(BIN)/python -m infra.supplychain sbom build/sbom/rempart.cdx.json
+
+# Exit code 3: no source of advisories could be asked, so nothing was checked. It is said loudly and fails nothing here;
+# REMPART_REQUIRE_ADVISORIES=1 makes it fail.
+advisories: setup  ## look for known vulnerabilities in what production installs; OSV=all.zip names a dump
+	@$(BIN)/python -m infra.supplychain advisories $(if $(OSV),--osv $(OSV)) || [ $$? -eq 3 ]
 
 bench: build  ## measure; figures are printed and kept as JSON under build/bench; NAMES="api wake" chooses
 	@$(BIN)/python -m tests.bench $(NAMES)

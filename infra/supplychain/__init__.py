@@ -1,0 +1,1 @@
+"""What production is made of, and whether a known fault is among it."""
