@@ -75,7 +75,10 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """One accepted key: only its keyed hash is known here. `expires_at` is aware UTC or None."""
+    """One accepted key: only its keyed hash is known here. `expires_at` is aware UTC or None.
+
+    `project_id` is where it calls; a key that is not bound to it may choose another project of its tenant.
+    """
 
     key_id: str
     hash: str
@@ -83,6 +86,7 @@ class ApiKey:
     project_id: str
     expires_at: datetime | None
     scopes: tuple[str, ...]
+    is_bound: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,10 @@ class Routing:
     version: str
     routes: tuple[Route, ...]
     dropped: tuple[Dropped, ...] = ()
+
+    def projects(self) -> frozenset[tuple[str, str]]:
+        """Return (tenant id, project id) of every project that a route stands in."""
+        return frozenset((route.tenant_id, route.project_id) for route in self.routes)
 
 
 @dataclass(frozen=True, slots=True)

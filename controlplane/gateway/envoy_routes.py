@@ -77,10 +77,10 @@ def _host(config: GatewayConfig, host: HostAnswer) -> Json:
         "name": f"host-{host.host}",
         "domains": [host.host],
         "routes": [
-            {**_models_route(config), "match": models, "metadata": _lua_metadata()},
+            {**_models_route(config), "match": models, "metadata": _lua_metadata(host.answer.route)},
             _answer(config, host.answer, own, is_by_host=True),
             # Another project's key learns nothing about this host: the same answer as for none.
-            {**_refusal(HOST_NOT_FOUND, _ANY), "metadata": _lua_metadata()},
+            {**_refusal(HOST_NOT_FOUND, _ANY), "metadata": _lua_metadata(host.answer.route)},
         ],
     }
 
@@ -93,7 +93,7 @@ def _action(route: Json) -> Json:
 def _answer(config: GatewayConfig, answer: Serve | Refuse, match: Json, *, is_by_host: bool) -> Json:
     if isinstance(answer, Refuse):
         route = _refusal(answer.refusal, match)
-        return {**route, "metadata": _lua_metadata()} if is_by_host else route
+        return {**route, "metadata": _lua_metadata(answer.route)} if is_by_host else route
     return _serve(config, answer.route, match, is_by_host)
 
 
@@ -111,7 +111,10 @@ def _serve(config: GatewayConfig, route: Route, match: Json, is_by_host: bool) -
         "match": match,
         "name": route.regional_deployment_id,
         "metadata": {
-            "filter_metadata": {"rempart": metadata, **_lua_filters(route.regional_deployment_id, is_by_host)}
+            "filter_metadata": {
+                "rempart": metadata,
+                **_lua_filters(route if is_by_host else None, route.regional_deployment_id),
+            }
         },
         "route": {
             "cluster": route.regional_deployment_id,
@@ -179,16 +182,20 @@ def _refusal(refusal: Refusal, match: Json) -> Json:
     }
 
 
-def _lua_metadata() -> Json:
-    return {"filter_metadata": _lua_filters(None, is_by_host=True)}
+def _lua_metadata(host: Route) -> Json:
+    return {"filter_metadata": _lua_filters(host, None)}
 
 
-def _lua_filters(regional_deployment_id: str | None, is_by_host: bool) -> Json:
-    """What the two scripts are told of a route."""
-    route: Json = {"by_host": True} if is_by_host else {}
+def _lua_filters(host: Route | None, regional_deployment_id: str | None) -> Json:
+    """What the two scripts are told of a route; `host` where the call was addressed to a service's name."""
+    if host is None:
+        authorize: Json = {"by_host": False}
+    else:
+        authorize = {"by_host": True, "tenant": host.tenant_id, "project": host.project_id}
+    route: Json = {} if host is None else {"by_host": True}
     if regional_deployment_id is not None:
         route["regional_deployment_id"] = regional_deployment_id
-    return {"rempart.authorize": {"by_host": is_by_host}, "rempart.route": route}
+    return {"rempart.authorize": authorize, "rempart.route": route}
 
 
 def _header(key: str, value: str | None, formatted: str | None = None) -> Json:

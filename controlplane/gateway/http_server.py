@@ -13,7 +13,14 @@ from prometheus_client import generate_latest
 from controlplane.gateway.activator import Activator, refusal_response
 from controlplane.gateway.domain import ApiKey, GatewayConfig
 from controlplane.gateway.envoy_listener import BODY_BYTES_MAX, HEADER_KIB_MAX
-from controlplane.gateway.key_rules import KeyRefusal, decide_caller, door_token, find_key
+from controlplane.gateway.key_rules import (
+    KeyRefusal,
+    choose_project,
+    decide_budget,
+    decide_key,
+    door_token,
+    find_key,
+)
 from controlplane.gateway.metrics import Metrics
 from controlplane.gateway.refusal_rules import MODEL_NOT_FOUND, NOT_FROM_GATEWAY
 from controlplane.gateway.route_rules import list_models
@@ -22,12 +29,17 @@ from controlplane.gateway.store import Store
 SHUTDOWN_SECONDS_MAX = 25.0
 """How long calls in the activator may take to finish when the process is asked to stop."""
 
+WANTED_HEADER = "x-rempart-wanted-project"
+"""In Envoy's question about a key: the project to call in, where it is not the key's own."""
+
 _KEY_STATUS = {
     KeyRefusal.MALFORMED: (401, "invalid_api_key"),
     KeyRefusal.UNKNOWN: (401, "invalid_api_key"),
     KeyRefusal.EXPIRED: (401, "api_key_expired"),
     KeyRefusal.PROJECTLESS: (403, "api_key_without_project"),
     KeyRefusal.OUT_OF_SCOPE: (403, "api_key_out_of_scope"),
+    KeyRefusal.PROJECT_MISMATCH: (403, "project_mismatch"),
+    KeyRefusal.PROJECT_UNKNOWN: (404, "project_not_found"),
     KeyRefusal.BUDGET_EXHAUSTED: (429, "insufficient_quota"),
     KeyRefusal.BUDGET_UNKNOWN: (503, "budget_unknown"),
     KeyRefusal.SNAPSHOT_UNKNOWN: (503, "keys_unknown"),
@@ -103,21 +115,30 @@ class HttpServer:
         return refusal_response(MODEL_NOT_FOUND)
 
     def _key(self, request: web.Request) -> web.Response:
+        """Say whose a key is and, of the project that is asked for, whether it may call there."""
         key = request.headers.get("authorization", "").removeprefix("Bearer ")
-        found = decide_caller(
-            self._store.keys, self._store.budgets, self._config.hash_ring, key, datetime.now(UTC)
-        )
-        if isinstance(found, ApiKey):
-            identity = {
-                "x-rempart-tenant": found.tenant_id,
-                "x-rempart-project": found.project_id,
-                "x-rempart-key": found.key_id,
-            }
-            return web.Response(status=200, headers=identity)
-        status, code = _KEY_STATUS[found]
-        known = find_key(self._store.keys, self._config.hash_ring, key)
-        who = {} if known is None else {"x-rempart-tenant": known.tenant_id, "x-rempart-key": known.key_id}
-        return web.Response(status=status, headers={"x-rempart-code": code, **who})
+        wanted = request.headers.get(WANTED_HEADER)
+        now = datetime.now(UTC)
+        found = decide_key(self._store.keys, self._config.hash_ring, key, now)
+        if isinstance(found, ApiKey) and wanted is not None:
+            found = choose_project(found, wanted, self._store.projects)
+        if isinstance(found, KeyRefusal):
+            known = find_key(self._store.keys, self._config.hash_ring, key)
+            who = (
+                {} if known is None else {"x-rempart-tenant": known.tenant_id, "x-rempart-key": known.key_id}
+            )
+            return _key_refusal(found, who)
+        identity = {
+            "x-rempart-tenant": found.tenant_id,
+            "x-rempart-project": found.project_id,
+            "x-rempart-key": found.key_id,
+            "x-rempart-bound": "true" if found.is_bound else "false",
+        }
+        refusal = decide_budget(found, self._store.budgets, now)
+        if refusal is not None:
+            # Whose it is is told all the same: another project of the tenant may have room.
+            return _key_refusal(refusal, identity)
+        return web.Response(status=200, headers=identity)
 
     def _models(self, request: web.Request) -> web.Response:
         routing = self._store.routing
@@ -127,3 +148,8 @@ class HttpServer:
         return web.Response(
             body=orjson.dumps({"object": "list", "data": models}), content_type="application/json"
         )
+
+
+def _key_refusal(refusal: KeyRefusal, identity: dict[str, str]) -> web.Response:
+    status, code = _KEY_STATUS[refusal]
+    return web.Response(status=status, headers={**identity, "x-rempart-code": code})

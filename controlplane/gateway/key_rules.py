@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 import zlib
+from collections.abc import Set
+from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import Enum
 
@@ -33,6 +35,8 @@ class KeyRefusal(Enum):
     EXPIRED = "expired"
     PROJECTLESS = "projectless"
     OUT_OF_SCOPE = "out_of_scope"
+    PROJECT_MISMATCH = "project_mismatch"
+    PROJECT_UNKNOWN = "project_unknown"
     BUDGET_EXHAUSTED = "budget_exhausted"
     BUDGET_UNKNOWN = "budget_unknown"
     SNAPSHOT_UNKNOWN = "snapshot_unknown"
@@ -105,23 +109,34 @@ def decide_key(snapshot: KeySnapshot | None, ring: Keyring, key: str, now: datet
     return found
 
 
-def decide_caller(
-    snapshot: KeySnapshot | None, budgets: BudgetState | None, ring: Keyring, key: str, now: datetime
-) -> ApiKey | KeyRefusal:
-    """As `decide_key`, and refuse who is past a hard budget, or has one that is not known any more.
+def choose_project(key: ApiKey, wanted: str, projects: Set[tuple[str, str]]) -> ApiKey | KeyRefusal:
+    """Return the key as it calls in the project `wanted`, or why it may not.
+
+    Shapes: `projects` are the (tenant id, project id) in which a service answers. Another tenant's project, one where
+    nothing answers and what is no id at all are refused alike: nobody learns which projects exist.
+    """
+    if wanted == key.project_id:
+        return key
+    if key.is_bound:
+        return KeyRefusal.PROJECT_MISMATCH
+    if (key.tenant_id, wanted) not in projects:
+        return KeyRefusal.PROJECT_UNKNOWN
+    return replace(key, project_id=wanted)
+
+
+def decide_budget(key: ApiKey, budgets: BudgetState | None, now: datetime) -> KeyRefusal | None:
+    """Refuse who is past a hard budget, or has one that is not known any more; None lets the call pass.
 
     Where no budgets were ever published nobody has one. A state that grew old binds those alone who asked for a hard
     limit: everybody else is invoiced, and an outage of ours does not stop their calls.
     """
-    found = decide_key(snapshot, ring, key, now)
-    if isinstance(found, KeyRefusal) or budgets is None:
-        return found
-    is_exhausted = found.tenant_id in budgets.tenants or found.project_id in budgets.projects
-    if is_exhausted:
+    if budgets is None:
+        return None
+    if key.tenant_id in budgets.tenants or key.project_id in budgets.projects:
         return KeyRefusal.BUDGET_EXHAUSTED
-    is_limited = found.tenant_id in budgets.hard_tenants or found.project_id in budgets.hard_projects
+    is_limited = key.tenant_id in budgets.hard_tenants or key.project_id in budgets.hard_projects
     is_known = now - budgets.generated_at <= BUDGETS_AGE_MAX
-    return KeyRefusal.BUDGET_UNKNOWN if is_limited and not is_known else found
+    return KeyRefusal.BUDGET_UNKNOWN if is_limited and not is_known else None
 
 
 def door_token(internal_token: str, regional_deployment_id: str) -> str:

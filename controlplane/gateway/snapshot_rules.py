@@ -202,6 +202,8 @@ def _key(item: Mapping[str, Any]) -> ApiKey:
         project_id=str(item.get("project_id") or ""),
         expires_at=None if expires_at is None else _instant(expires_at),
         scopes=tuple(str(scope) for scope in item.get("scopes") or ()),
+        # A writer of the version before says nothing: only the plain value opens other projects.
+        is_bound=item.get("is_bound") is not False,
     )
 
 

@@ -50,6 +50,7 @@ class Store:
         self._raw: dict[str, bytes] = {}
         self._listeners: list[Listener] = []
         self.routing: Routing | None = None
+        self.projects: frozenset[tuple[str, str]] = frozenset()
         self.keys: KeySnapshot | None = None
         self.budgets: BudgetState | None = None
         self.endpoint_sets: dict[str, EndpointSet] = {}
@@ -118,6 +119,7 @@ class Store:
     def _apply(self, key: str, data: Any) -> None:
         if key == ROUTING_KEY:
             self.routing = parse_routing(data)
+            self.projects = self.routing.projects()
             self._note_dropped(key, self.routing.dropped)
             self._drop_unrouted()
         elif key == KEYS_KEY:

@@ -23,9 +23,10 @@ tenant with more loses its own newest keys, nobody else's."""
 def build_snapshot(uow: UnitOfWork, generated_at: datetime) -> dict[str, JsonValue]:
     """Return the keys that may call models now: live, of an active tenant, with the scope `inference`.
 
-    A key that is bound to no project calls in the tenant's default project. `generated_at` is the real time, not
-    the installation's simulated one: gateways compare it with their own clock. `version` is that instant in
-    microseconds, so that it grows from one snapshot to the next, whichever worker writes it.
+    A key that is bound to no project (`is_bound` false) calls in the tenant's default project, or in the one that a
+    call names. `generated_at` is the real time, not the installation's simulated one: gateways compare it with their
+    own clock. `version` is that instant in microseconds, so that it grows from one snapshot to the next, whichever
+    worker writes it.
     """
     projects = tenancy.list_calling_projects(uow)
     keys: list[JsonValue] = []
@@ -42,6 +43,7 @@ def build_snapshot(uow: UnitOfWork, generated_at: datetime) -> dict[str, JsonVal
                 "hash": row.hash,
                 "tenant_id": str(row.tenant_id),
                 "project_id": str(row.project_id or projects[row.tenant_id]),
+                "is_bound": row.project_id is not None,
                 "expires_at": _end(row.expires_at, row.revoked_at),
                 "scopes": sorted(row.scopes),
             }

@@ -2,6 +2,9 @@
 --
 -- The constants above these files are written by envoy_listener.py.
 
+-- An id has 30 characters.
+local PROJECT_LENGTH_MAX = 40
+
 local OPERATIONS = {
   ["/v1/chat/completions"] = "POST",
   ["/v1/completions"] = "POST",
@@ -46,9 +49,16 @@ local function refuse_stranger(handle, code, now, entry)
   return refuse_key(handle, code)
 end
 
+local MISMATCH = "This API key is bound to another project than the one that the header OpenAI-Project names."
+local NO_PROJECT = "No service of this organization answers in the project that the header OpenAI-Project names."
+
 local function refuse_known(handle, entry, now)
+  if entry.status == "404" then
+    return refuse_counted(handle, now, entry, 404, "invalid_request_error", entry.refused, NO_PROJECT)
+  end
   if entry.status == "403" then
-    return refuse_counted(handle, now, entry, 403, "permission_error", entry.refused, "This API key may not call models.")
+    return refuse_counted(handle, now, entry, 403, "permission_error", entry.refused,
+      entry.refused == "project_mismatch" and MISMATCH or "This API key may not call models.")
   end
   if entry.status == "429" then
     -- Trying again is no use before somebody raises the budget or the month ends.
@@ -60,7 +70,13 @@ local function refuse_known(handle, entry, now)
     "How much of the hard budget of this organization or project is used is not known at the moment; nothing was run.", 5)
 end
 
--- Returns whose key it is, or refuses.
+local function refuse_unchecked(handle)
+  return refuse_for_now(handle, 503, "server_error", "key_check_unavailable",
+    "API keys cannot be checked at the moment; nothing was run.", 1)
+end
+
+-- Returns a good key and whose it is, or refuses. Whoever is refused for a budget alone is returned too, since the
+-- call may be for another project than the key's own.
 local function check_key(handle, headers, now)
   local authorization = headers:get("authorization")
   if authorization == nil then return refuse_stranger(handle, "missing_api_key", now) end
@@ -73,11 +89,36 @@ local function check_key(handle, headers, now)
     local wait = wait_of(address_bucket(handle, now), ADDRESS_RATE)
     if wait ~= nil then return refuse_stranger(handle, "invalid_api_key", now) end
   end
-  entry = identify(handle, key, now)
-  if entry == nil then
-    return refuse_for_now(handle, 503, "server_error", "key_check_unavailable",
-      "API keys cannot be checked at the moment; nothing was run.", 1)
+  entry = identify(handle, key, nil, now)
+  if entry == nil then return refuse_unchecked(handle) end
+  if entry.status == "401" then return refuse_stranger(handle, entry.refused, now, entry) end
+  if entry.refused ~= nil and entry.project == nil then return refuse_known(handle, entry, now) end
+  return key, entry
+end
+
+-- What stands in the place of a project in a header that names none.
+local NO_ID = "-"
+
+-- The project that a call asks for: by OpenAI's header, else by the name of a service of the key's own tenant, which a
+-- key that is bound to a project cannot do. nil: the key's own.
+local function wanted_project(handle, headers, entry)
+  local wanted = headers:get("openai-project")
+  if wanted ~= nil and wanted ~= "" then
+    local is_one = headers:getNumValues("openai-project") == 1
+    wanted = is_one and wanted:match("^prj_%w+$") ~= nil and #wanted <= PROJECT_LENGTH_MAX and wanted or NO_ID
+  elseif not entry.is_bound and handle:metadata():get("tenant") == entry.tenant then
+    wanted = handle:metadata():get("project")
+  else
+    return nil
   end
+  if wanted == entry.project then return nil end
+  return wanted
+end
+
+-- Returns the key as it calls in the project that it asked for, or refuses.
+local function choose_project(handle, key, project, now)
+  local entry = identify(handle, key, project, now)
+  if entry == nil then return refuse_unchecked(handle) end
   if entry.status == "401" then return refuse_stranger(handle, entry.refused, now, entry) end
   if entry.refused ~= nil then return refuse_known(handle, entry, now) end
   return entry
@@ -105,13 +146,17 @@ function envoy_on_request(handle)
   report_refusals(handle, now)
   local length = tonumber(headers:get("content-length") or (method == "GET" and "0" or BODY_BYTES_MAX))
   if length == nil or length > BODY_BYTES_MAX then return refuse_large(handle) end
-  local entry = check_key(handle, headers, now)
+  local key, entry = check_key(handle, headers, now)
+  local wanted = wanted_project(handle, handle:headers(), entry)
+  if wanted == nil and entry.refused ~= nil then return refuse_known(handle, entry, now) end
 
   local wait = take_call(entry.key, entry.tenant, now)
   if wait ~= nil then
     return refuse_counted(handle, now, entry, 429, "rate_limit_error", "rate_limit_exceeded",
       "Too many calls a second with this API key or of this organization.", {["retry-after"] = tostring(wait)})
   end
+  -- After the limits: whatever projects a key asks for, it asks no more often than it may call.
+  if wanted ~= nil then entry = choose_project(handle, key, wanted, now) end
   headers = handle:headers()
   if not handle:metadata():get("by_host") and not is_own_name(headers:get(":authority")) then
     return refuse_counted(handle, now, entry, 404, "invalid_request_error", "service_not_found",

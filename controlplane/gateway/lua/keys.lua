@@ -45,30 +45,31 @@ local function is_well_formed(key)
 end
 
 local known = new_table(KEY_TABLE_MAX)
+-- Keys in a project that they chose, by both: whatever projects a caller asks for, no key falls out of `known`.
+local chosen = new_table(KEY_TABLE_MAX)
 
-local function ask(handle, key)
+local function ask(handle, key, project)
   local answer = handle:httpCall("rempart_gateway", {
     [":method"] = "GET", [":path"] = "/internal/keys", [":authority"] = "gateway",
     ["authorization"] = "Bearer " .. key, ["x-rempart-internal"] = INTERNAL_TOKEN,
+    ["x-rempart-wanted-project"] = project,
   }, nil, ASK_TIMEOUT_MS)
-  local status = answer[":status"]
-  if status == "200" then
-    return {
-      tenant = answer["x-rempart-tenant"], project = answer["x-rempart-project"],
-      key = answer["x-rempart-key"], asked_at = handle:timestamp(),
-    }
-  elseif status == "401" or status == "403" or status == "429" or answer["x-rempart-code"] == "budget_unknown" then
-    return {
-      refused = answer["x-rempart-code"] or "invalid_api_key", status = status, asked_at = handle:timestamp(),
-      tenant = answer["x-rempart-tenant"], key = answer["x-rempart-key"],
-    }
-  end
-  return nil
+  local status, code = answer[":status"], answer["x-rempart-code"]
+  local is_refused = status == "401" or status == "403" or status == "404" or status == "429" or code == "budget_unknown"
+  if status ~= "200" and not is_refused then return nil end
+  return {
+    -- Of a key that is refused for its budget all are known; of another refused one its project is nil.
+    tenant = answer["x-rempart-tenant"], project = answer["x-rempart-project"], key = answer["x-rempart-key"],
+    is_bound = answer["x-rempart-bound"] ~= "false",
+    refused = is_refused and (code or "invalid_api_key") or nil, status = status, asked_at = handle:timestamp(),
+  }
 end
 
--- Returns what is known of a key, or nil when nobody can say.
-local function identify(handle, key, now)
-  local entry = recall(known, key)
+-- Returns what is known of a key (in `project`, if that is not nil), or nil when nobody can say.
+local function identify(handle, key, project, now)
+  local entries, name = known, key
+  if project ~= nil then entries, name = chosen, key .. " " .. project end
+  local entry = recall(entries, name)
   if entry ~= nil then
     local age = now - entry.asked_at
     if age >= 0 then
@@ -80,9 +81,9 @@ local function identify(handle, key, now)
     end
     entry.is_asking = true
   end
-  local answer = ask(handle, key)
+  local answer = ask(handle, key, project)
   if answer ~= nil then
-    remember(known, key, answer)
+    remember(entries, name, answer)
     return answer
   end
   if entry ~= nil then

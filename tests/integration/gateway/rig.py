@@ -84,6 +84,8 @@ class Tenant:
     key: str = field(default_factory=make_key)
     scopes: list[str] = field(default_factory=lambda: ["inference"])
     expires_at: str | None = None
+    # None: published by a version that did not say.
+    is_bound: bool | None = None
 
     def entry(self) -> dict[str, Any]:
         return {
@@ -93,6 +95,7 @@ class Tenant:
             "project_id": self.project_id,
             "expires_at": self.expires_at,
             "scopes": self.scopes,
+            **({} if self.is_bound is None else {"is_bound": self.is_bound}),
         }
 
     def route(self, **changes: Any) -> dict[str, Any]:

@@ -187,6 +187,8 @@ class TestSnapshot:
         chat = decide(snapshot, settings.hash_ring, bound["secret"], now)
         assert not isinstance(chat, gateway_rules.KeyRefusal)
         assert chat.project_id == project["id"]
+        # Only what is bound to no project may choose one.
+        assert (default.is_bound, chat.is_bound) == (False, True)
         unknown = gateway_rules.KeyRefusal.UNKNOWN
         assert decide(snapshot, settings.hash_ring, viewer["secret"], now) is unknown
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,7 +16,8 @@ from controlplane.gateway.key_rules import (
     SNAPSHOT_AGE_MAX,
     KeyRefusal,
     checksum,
-    decide_caller,
+    choose_project,
+    decide_budget,
     decide_key,
     door_token,
     hash_key,
@@ -35,6 +37,11 @@ def _key(random: str = "a" * 30) -> str:
 
 
 def _snapshot(key: str, **changes: object) -> KeySnapshot:
+    entry = _entry(key, **changes)
+    return KeySnapshot("1", NOW, {entry.hash: entry})
+
+
+def _entry(key: str = "", **changes: object) -> ApiKey:
     values: dict[str, object] = {
         "key_id": "key_1",
         "hash": hash_key(PEPPER, key),
@@ -44,8 +51,7 @@ def _snapshot(key: str, **changes: object) -> KeySnapshot:
         "scopes": ("inference",),
         **changes,
     }
-    entry = ApiKey(**values)  # type: ignore[arg-type]
-    return KeySnapshot("1", NOW, {entry.hash: entry})
+    return ApiKey(**values)  # type: ignore[arg-type]
 
 
 @given(RANDOM)
@@ -111,23 +117,44 @@ def test_a_door_token_opens_one_deployment_only() -> None:
 def test_who_is_past_a_hard_budget_is_refused(
     tenants: tuple[str, ...], projects: tuple[str, ...], is_refused: bool
 ) -> None:
-    key = _key()
     budgets = BudgetState("1", NOW, frozenset(tenants), frozenset(projects))
-    found = decide_caller(_snapshot(key), budgets, Keyring.single(PEPPER), key, NOW)
-    assert (found is KeyRefusal.BUDGET_EXHAUSTED) == is_refused
-    assert isinstance(decide_caller(_snapshot(key), None, Keyring.single(PEPPER), key, NOW), ApiKey)
-    assert decide_caller(None, budgets, Keyring.single(PEPPER), key, NOW) is KeyRefusal.SNAPSHOT_UNKNOWN
+    found = decide_budget(_entry(), budgets, NOW)
+    assert found is (KeyRefusal.BUDGET_EXHAUSTED if is_refused else None)
+    assert decide_budget(_entry(), None, NOW) is None
 
 
 @pytest.mark.parametrize("hard", [("org_1", ""), ("", "prj_1")])
 def test_an_old_state_refuses_those_with_a_hard_budget_and_nobody_else(hard: tuple[str, str]) -> None:
-    key = _key()
-
     def decide(age: timedelta, tenant: str, project: str) -> object:
         limited = frozenset({tenant}), frozenset({project})
         budgets = BudgetState("1", NOW - age, frozenset(), frozenset(), *limited)
-        return decide_caller(_snapshot(key), budgets, Keyring.single(PEPPER), key, NOW)
+        return decide_budget(_entry(), budgets, NOW)
 
-    assert isinstance(decide(BUDGETS_AGE_MAX, *hard), ApiKey)
+    assert decide(BUDGETS_AGE_MAX, *hard) is None
     assert decide(BUDGETS_AGE_MAX + timedelta(seconds=1), *hard) is KeyRefusal.BUDGET_UNKNOWN
-    assert isinstance(decide(BUDGETS_AGE_MAX + timedelta(hours=1), "org_2", "prj_2"), ApiKey)
+    assert decide(BUDGETS_AGE_MAX + timedelta(hours=1), "org_2", "prj_2") is None
+
+
+PROJECTS = [("org_1", "prj_1"), ("org_1", "prj_2"), ("org_2", "prj_3"), ("org_2", "prj_2")]
+
+
+@pytest.mark.case("S10")
+@given(
+    st.sets(st.sampled_from(PROJECTS)),
+    st.sampled_from(["prj_1", "prj_2", "prj_3", "prj_4", "-", ""]),
+    st.booleans(),
+)
+def test_a_key_calls_in_its_own_project_or_if_unbound_in_one_of_its_tenants(
+    projects: set[tuple[str, str]], wanted: str, is_bound: bool
+) -> None:
+    key = _entry(is_bound=is_bound)
+    found = choose_project(key, wanted, projects)
+    if wanted == "prj_1":
+        assert found is key
+    elif is_bound:
+        assert found is KeyRefusal.PROJECT_MISMATCH
+    elif ("org_1", wanted) in projects:
+        assert isinstance(found, ApiKey)
+        assert found == replace(key, project_id=wanted)
+    else:
+        assert found is KeyRefusal.PROJECT_UNKNOWN
