@@ -47,7 +47,7 @@ class ModelOut(WireModel):
     engine: EngineOut = Field(description="The program that serves it.")
     parameters: int = Field(description="Number of parameters.")
     context_tokens: int = Field(description="Longest context in tokens.")
-    sizing: SizingOut = Field(description="What one replica needs.")
+    sizing: SizingOut = Field(description="CPU, memory and GPUs of one replica.")
     instance_type: str = Field(description="Instance type taken when a definition names none.")
     source: str = Field(description="Where these facts are from.")
     as_of: date = Field(description="When these facts were true.")

@@ -199,7 +199,7 @@ class DefinitionIn(WireModel):
         description="Datacenters that may be chosen; empty means any.",
         examples=[["essonne-1"]],
     )
-    inference: Inference
+    inference: Inference = Field(description="Which model is served, and how its calls wait.")
     sovereignty: SovereigntyBlock = Field(
         default=SovereigntyBlock(), description="What every place that runs the service must meet."
     )

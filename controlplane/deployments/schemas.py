@@ -78,13 +78,15 @@ class ServiceCreate(WireModel):
     """A new service."""
 
     app_id: WireId = Field(description="The app it belongs to.")
-    definition: DefinitionIn
+    definition: DefinitionIn = Field(description="What should run, and under which law.")
 
 
 class ServiceReplace(WireModel):
     """A service's whole new definition."""
 
-    definition: DefinitionIn
+    definition: DefinitionIn = Field(
+        description="What should run from now on; nothing of the old one is kept."
+    )
 
 
 class ServicePatch(WireModel):

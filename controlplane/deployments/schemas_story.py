@@ -117,7 +117,7 @@ class LogLine(WireModel):
 
     created_at: datetime | None = Field(description="When it was written; null when its cell did not say.")
     msg: str = Field(description="The line.")
-    labels: LogLabels
+    labels: LogLabels = Field(description="Which replica wrote it.")
 
 
 class LogPage(WireModel):

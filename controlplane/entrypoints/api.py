@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from controlplane.entrypoints.admin_rules import ADMIN_PREFIX, right_of
 from controlplane.entrypoints.admission import KEY_MISSING, Admission, bearer_of
 from controlplane.entrypoints.openapi_rules import complete
+from controlplane.entrypoints.reference import add_reference
 from controlplane.entrypoints.refusal_keeper import RefusalKeeper
 from controlplane.entrypoints.routers import PUBLIC_ROUTERS, ROUTERS
 from controlplane.identity import service as identity
@@ -162,7 +163,7 @@ def create_app(settings: Settings, database: Database | None = None) -> FastAPI:
         version="1",
         summary="Sovereign AI cloud: deploy models where the law you chose applies, and prove it.",
         lifespan=lifespan,
-        docs_url="/docs" if settings.environment == "local" else None,
+        docs_url=None,
         redoc_url=None,
     )
     app.state.database = owned
@@ -183,6 +184,7 @@ def create_app(settings: Settings, database: Database | None = None) -> FastAPI:
         app.add_exception_handler(error_type, handler)
     app.router.routes.extend(_operations())
     _add_health(app, owned)
+    add_reference(app)
     return app
 
 

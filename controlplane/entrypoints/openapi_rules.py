@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
+from controlplane.entrypoints.openapi_examples import add_examples
+
 Json = dict[str, Any]
 
 METHODS: Final = ("get", "post", "put", "patch", "delete")
@@ -29,6 +31,8 @@ _ASKS_CELLS: Final = frozenset({"query_logs"})
 _TAKES_EVENTS: Final = frozenset({"ingest_usage_events"})
 # There is one of it, and none before the operator has said so.
 _SAID_ONCE: Final = frozenset({"admin_get_seller", "get_accounting_entity", "export_fec"})
+# Names of shapes that only hold the thing that was asked for.
+_ENVELOPES: Final = ("Answer", "List", "Reply")
 _FILE_TEXTS: Final = {"application/jsonl": "One JSON document a line."}
 _IDEMPOTENCY_KEY: Final = "idempotency-key"
 
@@ -170,7 +174,10 @@ def complete(document: Json) -> Json:
     """Return the whole description; `document` is FastAPI's own and is not changed beyond its operations."""
     for path, method, operation in list_operations(document):
         _complete_operation(document, path, method, operation)
+        add_examples(operation)
     components = document.setdefault("components", {})
+    for name, schema in components.get("schemas", {}).items():
+        _describe_envelope(name, schema)
     components["securitySchemes"] = {
         "bearer": {
             "type": "http",
@@ -285,6 +292,20 @@ def has_etag(document: Json, answer: Json) -> bool:
     if len(inner) != 1 or "$ref" not in inner[0] or _name_of(inner[0]) in _WITHOUT_ETAG:
         return False
     return "version" in _resolve(document, inner[0]).get("properties", {})
+
+
+def _describe_envelope(name: str, schema: Json) -> None:
+    """Say of the one thing, or the list, that an answer holds what it is: its own shape says the rest."""
+    if not name.endswith(_ENVELOPES):
+        return
+    for field, value in schema.get("properties", {}).items():
+        noun = field.replace("_", " ")
+        if "description" in value:
+            continue
+        if "$ref" in value:
+            value["description"] = f"The {noun}."
+        elif "$ref" in value.get("items", {}):
+            value["description"] = f"The {noun} of this answer, in the order of the list."
 
 
 def _problem_response(status: int) -> Json:
