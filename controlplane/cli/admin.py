@@ -21,6 +21,7 @@ from controlplane.cli import (
 )
 from controlplane.cli.account import short_signup, signup_body
 from controlplane.cli.config import connect
+from controlplane.cli.names import OrganizationArgument
 from controlplane.cli.output import Format, OutputOption, show_list, show_one
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -64,7 +65,6 @@ app.add_typer(
 
 ORGANIZATION_COLUMNS = (("name", "name"), ("id", "id"), ("status", "status"), ("country", "country"))
 QUOTA_COLUMNS = (("name", "name"), ("limit", "limit"), ("default", "is_default"))
-OrganizationArgument = Annotated[str, typer.Argument(help="Id of the organization.")]
 
 
 @organizations.command("list")

@@ -7,10 +7,12 @@ from typing import Annotated
 
 import typer
 
+from controlplane.cli.completion import ORGANIZATIONS, offer
 from controlplane.cli.config import connect
 from controlplane.cli.definition import read_definition
 from controlplane.cli.errors import WrongUse
-from controlplane.cli.invoices import COLUMNS, InvoiceArgument, Kind, KindOption, PathArgument, save
+from controlplane.cli.invoices import COLUMNS, Kind, KindOption, PathArgument, save
+from controlplane.cli.names import AnyInvoiceArgument, OrganizationArgument
 from controlplane.cli.output import Format, OutputOption, show_list, show_one
 
 invoices = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -30,7 +32,10 @@ INVOICE_COLUMNS = (*COLUMNS, ("organization", "organization_id"))
 @invoices.command("list")
 def list_invoices(
     state: Annotated[str | None, typer.Option(help="Only these, such as HELD.")] = None,
-    organization: Annotated[str | None, typer.Option(help="Only of the organization of this id.")] = None,
+    organization: Annotated[
+        str | None,
+        typer.Option(help="Only of the organization of this id.", autocompletion=offer(ORGANIZATIONS)),
+    ] = None,
     output: OutputOption = Format.TABLE,
 ) -> None:
     """List invoices of all organizations, newest first."""
@@ -40,7 +45,7 @@ def list_invoices(
 
 
 @invoices.command("get")
-def get_invoice(invoice: InvoiceArgument, output: OutputOption = Format.TABLE) -> None:
+def get_invoice(invoice: AnyInvoiceArgument, output: OutputOption = Format.TABLE) -> None:
     """Show any invoice, with what holds it."""
     with connect() as client:
         show_one(client.platform_invoices.get(invoice), output)
@@ -60,7 +65,7 @@ def list_files(
 
 @invoices.command("close")
 def close_period(
-    organization: Annotated[str, typer.Argument(help="Id of the organization.")],
+    organization: OrganizationArgument,
     month: Annotated[str, typer.Argument(help="Month in Paris that is over, such as 2026-10.")],
     draft: Annotated[bool, typer.Option("--draft", help="Do not issue the invoice yet.")] = False,
     output: OutputOption = Format.TABLE,
@@ -72,7 +77,7 @@ def close_period(
 
 
 @invoices.command("issue")
-def issue_invoice(invoice: InvoiceArgument, output: OutputOption = Format.TABLE) -> None:
+def issue_invoice(invoice: AnyInvoiceArgument, output: OutputOption = Format.TABLE) -> None:
     """Issue a ready invoice: it gets its number and never changes again."""
     with connect() as client:
         show_one(client.platform_invoices.issue(invoice), output)
@@ -80,7 +85,7 @@ def issue_invoice(invoice: InvoiceArgument, output: OutputOption = Format.TABLE)
 
 @invoices.command("credit-note")
 def create_credit_note(
-    invoice: InvoiceArgument,
+    invoice: AnyInvoiceArgument,
     reason: Annotated[str, typer.Option(help="Why; printed on the credit note.")],
     line: Annotated[
         list[str] | None,
@@ -95,7 +100,7 @@ def create_credit_note(
 
 
 @invoices.command("retry")
-def retry_invoice(invoice: InvoiceArgument, output: OutputOption = Format.TABLE) -> None:
+def retry_invoice(invoice: AnyInvoiceArgument, output: OutputOption = Format.TABLE) -> None:
     """Draft a held or failed invoice again and issue it if that was asked for; make files that an issued one lacks."""
     with connect() as client:
         show_one(client.platform_invoices.retry(invoice), output)
@@ -103,7 +108,7 @@ def retry_invoice(invoice: InvoiceArgument, output: OutputOption = Format.TABLE)
 
 @invoices.command("hold")
 def hold_invoice(
-    invoice: InvoiceArgument,
+    invoice: AnyInvoiceArgument,
     reason: Annotated[str, typer.Option(help="Why; 'retry' lets it go on.")],
     output: OutputOption = Format.TABLE,
 ) -> None:
@@ -114,7 +119,7 @@ def hold_invoice(
 
 @invoices.command("download")
 def download_invoice(
-    invoice: InvoiceArgument,
+    invoice: AnyInvoiceArgument,
     path: PathArgument,
     kind: KindOption = Kind.PDF,
     output: OutputOption = Format.TABLE,
@@ -127,7 +132,7 @@ def download_invoice(
 
 @invoices.command("deposit")
 def sell_deposit(
-    organization: Annotated[str, typer.Argument(help="Id of the organization.")],
+    organization: OrganizationArgument,
     net: Annotated[str, typer.Argument(help="Euros before VAT, such as 1000 or 99.50.")],
     label: Annotated[str, typer.Option(help="What it is for; printed on the invoice.")],
     output: OutputOption = Format.TABLE,
@@ -159,7 +164,7 @@ def set_seller(
 
 @vat_checks.command("record")
 def record_vat_check(
-    organization: Annotated[str, typer.Argument(help="Id of the organization.")],
+    organization: OrganizationArgument,
     vat_id: Annotated[str, typer.Argument(help="VAT number that VIES was asked about.")],
     status: Annotated[str, typer.Argument(help="What it said: VALID, INVALID or UNREACHABLE.")],
     consultation: Annotated[str, typer.Option(help="Consultation number that VIES gave as proof.")] = "",

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from controlplane.cli.config import connect
-from controlplane.cli.keys import KeyArgument
+from controlplane.cli.names import OperatorKeyArgument
 from controlplane.cli.output import Format, OutputOption, show_done, show_list, show_one
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -33,7 +33,7 @@ def list_keys(output: OutputOption = Format.TABLE) -> None:
 
 
 @app.command("get")
-def get_key(key_id: KeyArgument, output: OutputOption = Format.TABLE) -> None:
+def get_key(key_id: OperatorKeyArgument, output: OutputOption = Format.TABLE) -> None:
     """Show one of the operator's keys, without its text."""
     with connect() as client:
         show_one(client.operator_keys.get(key_id), output)
@@ -57,7 +57,7 @@ def create_key(
 
 @app.command("roll")
 def roll_key(
-    key_id: KeyArgument,
+    key_id: OperatorKeyArgument,
     overlap_hours: Annotated[
         int, typer.Option(min=0, max=168, help="How long the old key still works.")
     ] = 24,
@@ -73,7 +73,7 @@ def roll_key(
 
 
 @app.command("revoke")
-def revoke_key(key_id: KeyArgument, output: OutputOption = Format.TABLE) -> None:
+def revoke_key(key_id: OperatorKeyArgument, output: OutputOption = Format.TABLE) -> None:
     """Make a key worthless at once."""
     with connect() as client:
         show_done(client.operator_keys.revoke(key_id), f"Revoked {key_id}.", output)

@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
+from controlplane.cli.completion import DATACENTERS, ENTITIES, offer
 from controlplane.cli.config import connect
+from controlplane.cli.names import CertificationArgument, EntityArgument, HoldingArgument
 from controlplane.cli.output import Format, OutputOption, show_list, show_one
 
 entities = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -36,7 +38,6 @@ CERTIFICATION_COLUMNS = (
     ("expires", "expires_on"),
     ("id", "id"),
 )
-FactArgument = Annotated[str, typer.Argument(help="Id of the fact.")]
 EvidenceOption = Annotated[str, typer.Option(help="Where this is known from: document, register, date.")]
 ValidFromOption = Annotated[
     str | None, typer.Option(help="Since when it is so (RFC 3339); else from now on.")
@@ -53,7 +54,7 @@ def list_entities(output: OutputOption = Format.TABLE) -> None:
 
 
 @entities.command("get")
-def get_entity(fact: FactArgument, output: OutputOption = Format.TABLE) -> None:
+def get_entity(fact: EntityArgument, output: OutputOption = Format.TABLE) -> None:
     """Show a legal entity."""
     with connect() as client:
         show_one(client.legal_entities.get(fact), output)
@@ -84,7 +85,7 @@ def add_entity(
 
 @entities.command("end")
 def end_entity(
-    fact: FactArgument, valid_to: ValidToOption = None, output: OutputOption = Format.TABLE
+    fact: EntityArgument, valid_to: ValidToOption = None, output: OutputOption = Format.TABLE
 ) -> None:
     """End a legal entity."""
     with connect() as client:
@@ -99,7 +100,7 @@ def list_holdings(output: OutputOption = Format.TABLE) -> None:
 
 
 @holdings.command("get")
-def get_holding(fact: FactArgument, output: OutputOption = Format.TABLE) -> None:
+def get_holding(fact: HoldingArgument, output: OutputOption = Format.TABLE) -> None:
     """Show a holding."""
     with connect() as client:
         show_one(client.holdings.get(fact), output)
@@ -107,8 +108,12 @@ def get_holding(fact: FactArgument, output: OutputOption = Format.TABLE) -> None
 
 @holdings.command("add")
 def add_holding(
-    holder: Annotated[str, typer.Argument(help="Id of the legal entity that holds.")],
-    held: Annotated[str, typer.Argument(help="Id of the legal entity that is held.")],
+    holder: Annotated[
+        str, typer.Argument(help="Id of the legal entity that holds.", autocompletion=offer(ENTITIES))
+    ],
+    held: Annotated[
+        str, typer.Argument(help="Id of the legal entity that is held.", autocompletion=offer(ENTITIES))
+    ],
     evidence: EvidenceOption,
     capital_bp: Annotated[
         int | None,
@@ -139,7 +144,7 @@ def add_holding(
 
 @holdings.command("end")
 def end_holding(
-    fact: FactArgument, valid_to: ValidToOption = None, output: OutputOption = Format.TABLE
+    fact: HoldingArgument, valid_to: ValidToOption = None, output: OutputOption = Format.TABLE
 ) -> None:
     """End a holding."""
     with connect() as client:
@@ -154,7 +159,7 @@ def list_certifications(output: OutputOption = Format.TABLE) -> None:
 
 
 @certifications.command("get")
-def get_certification(fact: FactArgument, output: OutputOption = Format.TABLE) -> None:
+def get_certification(fact: CertificationArgument, output: OutputOption = Format.TABLE) -> None:
     """Show a certificate."""
     with connect() as client:
         show_one(client.certifications.get(fact), output)
@@ -167,8 +172,14 @@ def add_certification(
     issued_on: Annotated[str, typer.Option(help="First day on which it holds, YYYY-MM-DD.")],
     expires_on: Annotated[str, typer.Option(help="Last day on which it holds, YYYY-MM-DD.")],
     evidence: EvidenceOption,
-    entity: Annotated[str | None, typer.Option(help="Id of the legal entity that it covers.")] = None,
-    site: Annotated[str | None, typer.Option(help="Code of the datacenter that it covers.")] = None,
+    entity: Annotated[
+        str | None,
+        typer.Option(help="Id of the legal entity that it covers.", autocompletion=offer(ENTITIES)),
+    ] = None,
+    site: Annotated[
+        str | None,
+        typer.Option(help="Code of the datacenter that it covers.", autocompletion=offer(DATACENTERS)),
+    ] = None,
     level: Annotated[str | None, typer.Option(help="Assurance level, if any.")] = None,
     valid_from: ValidFromOption = None,
     output: OutputOption = Format.TABLE,
@@ -185,7 +196,7 @@ def add_certification(
 
 @certifications.command("end")
 def end_certification(
-    fact: FactArgument, valid_to: ValidToOption = None, output: OutputOption = Format.TABLE
+    fact: CertificationArgument, valid_to: ValidToOption = None, output: OutputOption = Format.TABLE
 ) -> None:
     """Withdraw a certificate before its date."""
     with connect() as client:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from controlplane.cli.completion import ORGANIZATIONS, offer
 from controlplane.cli.config import connect
 from controlplane.cli.invoices import save
 from controlplane.cli.output import Format, OutputOption, show_list, show_one
@@ -37,7 +38,10 @@ def list_entries(
     year: Annotated[int | None, typer.Option(min=2020, max=2100, help="Only of this fiscal year.")] = None,
     journal: Annotated[str | None, typer.Option(help="Only of this journal: VE, BQ or OD.")] = None,
     organization: Annotated[
-        str | None, typer.Option(help="Only with a line of the organization of this id.")
+        str | None,
+        typer.Option(
+            help="Only with a line of the organization of this id.", autocompletion=offer(ORGANIZATIONS)
+        ),
     ] = None,
     output: OutputOption = Format.TABLE,
 ) -> None:

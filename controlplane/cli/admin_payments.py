@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
+from controlplane.cli.completion import ORGANIZATIONS, offer
 from controlplane.cli.config import connect
+from controlplane.cli.names import OrganizationArgument
 from controlplane.cli.output import Format, OutputOption, show_list, show_one
 from controlplane.cli.payments import BALANCE_COLUMNS, COLUMNS
 
@@ -19,12 +21,14 @@ REFUND_COLUMNS = (
     ("reference", "bank_reference"),
     ("payment", "payment_id"),
 )
-OrganizationArgument = Annotated[str, typer.Argument(help="Id of the organization.")]
 
 
 @payments.command("list")
 def list_payments(
-    organization: Annotated[str | None, typer.Option(help="Only of the organization of this id.")] = None,
+    organization: Annotated[
+        str | None,
+        typer.Option(help="Only of the organization of this id.", autocompletion=offer(ORGANIZATIONS)),
+    ] = None,
     output: OutputOption = Format.TABLE,
 ) -> None:
     """List payments of all organizations, newest first."""

@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 
-from controlplane.cli.admin_payments import OrganizationArgument
+from controlplane.cli.completion import SKUS, offer
 from controlplane.cli.config import connect
 from controlplane.cli.costs import CREDIT_COLUMNS, read_amount, split_pair
 from controlplane.cli.errors import WrongUse
+from controlplane.cli.names import OrganizationArgument, PlanArgument, SkuArgument
 from controlplane.cli.output import Format, OutputOption, show_list, show_one
 
 prices = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -57,7 +58,7 @@ def list_prices(output: OutputOption = Format.TABLE) -> None:
 
 @prices.command("add")
 def add_price(
-    sku: Annotated[str, typer.Argument(help="Code of what is sold.")],
+    sku: SkuArgument,
     tier: Annotated[
         list[str],
         typer.Option(
@@ -128,7 +129,9 @@ def add_plan(
     french: FrenchOption,
     english: EnglishOption,
     book: BookOption = "standard",
-    fee: Annotated[str | None, typer.Option(help="Code of the SKU of its monthly fee.")] = None,
+    fee: Annotated[
+        str | None, typer.Option(help="Code of the SKU of its monthly fee.", autocompletion=offer(SKUS))
+    ] = None,
     discount: Annotated[str, typer.Option(help="Off every price of usage, in percent.")] = "0",
     minimum: Annotated[str | None, typer.Option(help="Least spend a month, in euros.")] = None,
     output: OutputOption = Format.TABLE,
@@ -152,7 +155,7 @@ def get_plan(organization: OrganizationArgument, output: OutputOption = Format.T
 @plans.command("set")
 def set_plan(
     organization: OrganizationArgument,
-    plan: Annotated[str, typer.Argument(help="Code of the plan.")],
+    plan: PlanArgument,
     valid_from: Annotated[
         str | None, typer.Option("--from", help="Full hour to come (RFC 3339, UTC); else the next one.")
     ] = None,

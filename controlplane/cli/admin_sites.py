@@ -6,8 +6,10 @@ from typing import Annotated
 
 import typer
 
+from controlplane.cli.completion import DATACENTERS, ENTITIES, POOLS, offer
 from controlplane.cli.config import connect
 from controlplane.cli.errors import WrongUse
+from controlplane.cli.names import DatacenterArgument, PoolArgument
 from controlplane.cli.output import Format, OutputOption, show_done, show_list, show_one
 
 datacenters = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -44,8 +46,6 @@ NODE_COLUMNS = (
     ("simulated", "is_simulated"),
     ("accepted", "accepted_at"),
 )
-CodeArgument = Annotated[str, typer.Argument(help="Code of the datacenter, such as essonne-1.")]
-PoolArgument = Annotated[str, typer.Argument(help="Name of the pool.")]
 ReplicasArgument = Annotated[int, typer.Argument(min=0, max=2000, help="Machines wanted.")]
 PueOption = Annotated[int | None, typer.Option(help="PUE in thousandths: 1200 is 1.20.")]
 RackKwOption = Annotated[int | None, typer.Option(help="Power of one rack in kW.")]
@@ -71,7 +71,7 @@ def list_datacenters(output: OutputOption = Format.TABLE) -> None:
 
 
 @datacenters.command("get")
-def get_datacenter(code: CodeArgument, output: OutputOption = Format.TABLE) -> None:
+def get_datacenter(code: DatacenterArgument, output: OutputOption = Format.TABLE) -> None:
     """Show a datacenter."""
     with connect() as client:
         show_one(client.datacenters.get(code), output, name="code")
@@ -79,11 +79,15 @@ def get_datacenter(code: CodeArgument, output: OutputOption = Format.TABLE) -> N
 
 @datacenters.command("add")
 def add_datacenter(
-    code: CodeArgument,
+    code: Annotated[str, typer.Argument(help="Code of the datacenter, such as essonne-1.")],
     name: Annotated[str, typer.Option(help="Name for people.")],
     country: Annotated[str, typer.Option(help="ISO 3166-1 alpha-2.")],
-    operator: Annotated[str, typer.Option(help="Id of the legal entity that runs it.")],
-    owner: Annotated[str, typer.Option(help="Id of the legal entity that owns it.")],
+    operator: Annotated[
+        str, typer.Option(help="Id of the legal entity that runs it.", autocompletion=offer(ENTITIES))
+    ],
+    owner: Annotated[
+        str, typer.Option(help="Id of the legal entity that owns it.", autocompletion=offer(ENTITIES))
+    ],
     power_kw: Annotated[int, typer.Option(help="Power of the site in kW.")],
     rack_kw_max: Annotated[int, typer.Option(help="Power of one rack in kW.")],
     pue_milli: Annotated[int, typer.Option(help="PUE in thousandths: 1200 is 1.20.")],
@@ -103,13 +107,17 @@ def add_datacenter(
 
 @datacenters.command("update")
 def update_datacenter(
-    code: CodeArgument,
+    code: DatacenterArgument,
     pue_milli: PueOption = None,
     power_kw: PowerOption = None,
     rack_kw_max: RackKwOption = None,
     rack_count: RackCountOption = None,
-    operator: Annotated[str | None, typer.Option(help="Id of the legal entity that runs it.")] = None,
-    owner: Annotated[str | None, typer.Option(help="Id of the legal entity that owns it.")] = None,
+    operator: Annotated[
+        str | None, typer.Option(help="Id of the legal entity that runs it.", autocompletion=offer(ENTITIES))
+    ] = None,
+    owner: Annotated[
+        str | None, typer.Option(help="Id of the legal entity that owns it.", autocompletion=offer(ENTITIES))
+    ] = None,
     effective_from: Annotated[
         str | None, typer.Option(help="When operator or owner change, RFC 3339; left out: now.")
     ] = None,
@@ -135,7 +143,7 @@ def update_datacenter(
 
 
 @datacenters.command("close")
-def close_datacenter(code: CodeArgument, output: OutputOption = Format.TABLE) -> None:
+def close_datacenter(code: DatacenterArgument, output: OutputOption = Format.TABLE) -> None:
     """Close a datacenter for good; its node pools must be gone."""
     with connect() as client:
         show_one(client.datacenters.close(code), output, name="code")
@@ -157,8 +165,10 @@ def get_pool(pool: PoolArgument, output: OutputOption = Format.TABLE) -> None:
 
 @pools.command("add")
 def add_pool(
-    name: PoolArgument,
-    datacenter: Annotated[str, typer.Option(help="Code of its datacenter.")],
+    name: Annotated[str, typer.Argument(help="Name of the pool.")],
+    datacenter: Annotated[
+        str, typer.Option(help="Code of its datacenter.", autocompletion=offer(DATACENTERS))
+    ],
     cell: Annotated[str, typer.Option(help="Name of its cell.")],
     provider: Annotated[str, typer.Option(help="kwok (simulated machines) or process.")],
     instance_type: Annotated[str, typer.Option(help="Size of its machines.")],
@@ -234,7 +244,9 @@ def delete_pool(pool: PoolArgument, output: OutputOption = Format.TABLE) -> None
 
 @nodes.command("list")
 def list_nodes(
-    pool: Annotated[str | None, typer.Option(help="Only those of this pool.")] = None,
+    pool: Annotated[
+        str | None, typer.Option(help="Only those of this pool.", autocompletion=offer(POOLS))
+    ] = None,
     output: OutputOption = Format.TABLE,
 ) -> None:
     """List machines with their phase and the date of their acceptance check."""

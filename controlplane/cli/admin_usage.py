@@ -8,6 +8,7 @@ import typer
 
 from controlplane.cli.config import connect
 from controlplane.cli.costs import USAGE_COLUMNS
+from controlplane.cli.names import OrganizationArgument
 from controlplane.cli.output import Format, OutputOption, show_list
 
 usage = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -22,7 +23,7 @@ CONFLICT_COLUMNS = (
 
 @usage.command("show")
 def show_usage(
-    organization: Annotated[str, typer.Argument(help="Id of the organization.")],
+    organization: OrganizationArgument,
     since: Annotated[
         str | None, typer.Option("--from", help="First instant (RFC 3339), a whole hour; else this month's.")
     ] = None,

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
 from controlplane.cli.config import connect
+from controlplane.cli.names import ModelArgument
 from controlplane.cli.output import Format, OutputOption, show_list, show_one
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -43,9 +42,7 @@ def models(output: OutputOption = Format.TABLE) -> None:
 
 
 @app.command()
-def model(
-    name: Annotated[str, typer.Argument(help="Name of the model.")], output: OutputOption = Format.TABLE
-) -> None:
+def model(name: ModelArgument, output: OutputOption = Format.TABLE) -> None:
     """Show a model: licence, origin, digest, what one replica needs."""
     with connect() as client:
         show_one(client.catalog.model(name), output, name="name")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
 from controlplane.cli.config import chosen_name, read_profiles, use_profile
+from controlplane.cli.names import ContextArgument
 from controlplane.cli.output import Format, OutputOption, show_done, show_list
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -25,7 +24,7 @@ def list_contexts(output: OutputOption = Format.TABLE) -> None:
 
 @app.command()
 def use(
-    name: Annotated[str, typer.Argument(help="Name of the context, as 'list' shows it.")],
+    name: ContextArgument,
     output: OutputOption = Format.TABLE,
 ) -> None:
     """Use a context from now on; --profile or REMPART_PROFILE choose one for a single command."""

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from controlplane.cli.completion import PROJECTS, offer
 from controlplane.cli.config import connect
 from controlplane.cli.errors import NothingCalled, WrongUse
 from controlplane.cli.find import project_or_none
@@ -51,7 +52,8 @@ BUDGET_COLUMNS = (
 GROUPS = "sku, project or service"
 GroupOption = Annotated[str | None, typer.Option(help=f"What `groups` sums by: {GROUPS}; else sku.")]
 ProjectOption = Annotated[
-    str | None, typer.Option(help="Project by id or name; else the whole organization.")
+    str | None,
+    typer.Option(help="Project by id or name; else the whole organization.", autocompletion=offer(PROJECTS)),
 ]
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from controlplane.cli.config import connect
+from controlplane.cli.names import InvoiceArgument
 from controlplane.cli.output import Format, OutputOption, show_done, show_list, show_one
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -23,7 +24,6 @@ COLUMNS = (
     ("currency", "currency"),
     ("due", "due_on"),
 )
-InvoiceArgument = Annotated[str, typer.Argument(metavar="INVOICE", help="Id of the invoice.")]
 
 
 class Kind(StrEnum):

@@ -6,8 +6,10 @@ from typing import Annotated
 
 import typer
 
+from controlplane.cli.completion import PROJECTS, offer
 from controlplane.cli.config import connect
 from controlplane.cli.find import project_or_none
+from controlplane.cli.names import KeyArgument
 from controlplane.cli.output import Format, OutputOption, YesOption, ask_first, show_done, show_list, show_one
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -19,7 +21,6 @@ COLUMNS = (
     ("expires", "expires_at"),
     ("last used", "last_used_at"),
 )
-KeyArgument = Annotated[str, typer.Argument(help="Id of the key (key_…), not its text.")]
 
 
 @app.command("list")
@@ -43,7 +44,9 @@ def create(
         str, typer.Option(help="owner, admin, developer, billing, auditor or viewer; not more than yours.")
     ] = "developer",
     kind: Annotated[str, typer.Option(help="svc for a program, pat for a person.")] = "svc",
-    project: Annotated[str | None, typer.Option(help="Bind it to a project, by id or name.")] = None,
+    project: Annotated[
+        str | None, typer.Option(help="Bind it to a project, by id or name.", autocompletion=offer(PROJECTS))
+    ] = None,
     scope: Annotated[
         list[str] | None, typer.Option(help="manage or inference; repeat for both; all if left out.")
     ] = None,

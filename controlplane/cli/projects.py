@@ -8,11 +8,11 @@ import typer
 
 from controlplane.cli.config import connect
 from controlplane.cli.find import find_project
+from controlplane.cli.names import ProjectArgument
 from controlplane.cli.output import Format, OutputOption, YesOption, ask_first, show_done, show_list, show_one
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 COLUMNS = (("name", "name"), ("id", "id"), ("default", "is_default"), ("created", "created_at"))
-ProjectArgument = Annotated[str, typer.Argument(help="Id or name of the project.")]
 
 
 @app.command("list")

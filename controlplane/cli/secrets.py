@@ -10,11 +10,17 @@ import typer
 from controlplane.cli.config import connect
 from controlplane.cli.errors import WrongUse
 from controlplane.cli.find import find_secret, project_or_none
+from controlplane.cli.names import ProjectOption, SecretArgument, WithinOption
 from controlplane.cli.output import Format, OutputOption, YesOption, ask_first, show_done, show_list, show_one
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
-COLUMNS = (("name", "name"), ("id", "id"), ("version", "version"), ("changed", "updated_at"))
-SecretArgument = Annotated[str, typer.Argument(help="Id or name of the secret.")]
+COLUMNS = (
+    ("name", "name"),
+    ("id", "id"),
+    ("project", "project_id"),
+    ("version", "version"),
+    ("changed", "updated_at"),
+)
 ValueOption = Annotated[
     str | None,
     typer.Option(help="The value; better left out: it is asked for unseen, or read from standard input."),
@@ -22,26 +28,24 @@ ValueOption = Annotated[
 
 
 @app.command("list")
-def list_secrets(output: OutputOption = Format.TABLE) -> None:
+def list_secrets(project: WithinOption = None, output: OutputOption = Format.TABLE) -> None:
     """List secrets by name; values are never shown."""
     with connect() as client:
-        show_list(client.secrets.list(), COLUMNS, output)
+        show_list(client.secrets.list(project_id=project_or_none(client, project)), COLUMNS, output)
 
 
 @app.command()
-def get(secret: SecretArgument, output: OutputOption = Format.TABLE) -> None:
+def get(secret: SecretArgument, project: WithinOption = None, output: OutputOption = Format.TABLE) -> None:
     """Show a secret, without its value."""
     with connect() as client:
-        show_one(client.secrets.get(find_secret(client, secret)), output)
+        show_one(client.secrets.get(find_secret(client, secret, project)), output)
 
 
 @app.command()
 def create(
     name: Annotated[str, typer.Argument(help="Lower-case letters, digits and dashes.")],
     value: ValueOption = None,
-    project: Annotated[
-        str | None, typer.Option(help="Project by id or name; else the key's own, or the default one.")
-    ] = None,
+    project: ProjectOption = None,
     output: OutputOption = Format.TABLE,
 ) -> None:
     """Store a secret."""
@@ -51,18 +55,30 @@ def create(
 
 
 @app.command()
-def update(secret: SecretArgument, value: ValueOption = None, output: OutputOption = Format.TABLE) -> None:
+def update(
+    secret: SecretArgument,
+    value: ValueOption = None,
+    project: WithinOption = None,
+    output: OutputOption = Format.TABLE,
+) -> None:
     """Give a secret a new value; what runs keeps the old one until it is deployed again."""
     with connect() as client:
-        show_one(client.secrets.update(find_secret(client, secret), {"value": _read_value(value)}), output)
+        show_one(
+            client.secrets.update(find_secret(client, secret, project), {"value": _read_value(value)}), output
+        )
 
 
 @app.command()
-def delete(secret: SecretArgument, yes: YesOption = False, output: OutputOption = Format.TABLE) -> None:
+def delete(
+    secret: SecretArgument,
+    project: WithinOption = None,
+    yes: YesOption = False,
+    output: OutputOption = Format.TABLE,
+) -> None:
     """Delete a secret that no service uses."""
     ask_first(f"Delete {secret}.", yes)
     with connect() as client:
-        secret_id = find_secret(client, secret)
+        secret_id = find_secret(client, secret, project)
         client.secrets.delete(secret_id)
     show_done({"id": secret_id, "is_deleted": True}, f"Deleted {secret_id}.", output)
 

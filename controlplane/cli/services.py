@@ -8,11 +8,13 @@ from typing import Annotated, Any
 
 import typer
 
+from controlplane.cli.completion import APPS, DEPLOYMENTS, INSTANCE_TYPES, MODELS, SERVICES, offer
 from controlplane.cli.config import connect
 from controlplane.cli.costs import split_pair
 from controlplane.cli.definition import Wish, build_definition, read_definition
 from controlplane.cli.errors import WrongUse
 from controlplane.cli.find import find_app, find_service, project_or_none
+from controlplane.cli.names import ProjectOption, ServiceArgument, WithinOption
 from controlplane.cli.organization import read_country
 from controlplane.cli.output import (
     Format,
@@ -36,7 +38,6 @@ DELETED = frozenset({"DELETED"})
 COLUMNS = (
     ("name", "name"), ("status", "status"), ("id", "id"), ("version", "version"), ("project", "project_id"),
 )  # fmt: skip
-ServiceArgument = Annotated[str, typer.Argument(help="Id or name of the service.")]
 WaitOption = Annotated[
     bool, typer.Option("--wait", help="Wait until it is healthy or asleep: exit code 5 or 6 if it is not.")
 ]
@@ -44,10 +45,6 @@ StateWaitOption = Annotated[
     bool, typer.Option("--wait", help="Wait until it is done: exit code 5 if it is not.")
 ]
 TimeoutOption = Annotated[int, typer.Option("--timeout", help="Seconds to wait at most.", min=0, max=86_400)]
-ProjectOption = Annotated[
-    str | None,
-    typer.Option("--project", help="Project by id or name; else the key's own, or the default one."),
-]
 EnvOption = Annotated[
     list[str] | None, typer.Option(help="Environment variable NAME=VALUE; repeat for several.")
 ]
@@ -62,7 +59,16 @@ DryRunOption = Annotated[
     bool,
     typer.Option("--dry-run", help="Print the definition that would be deployed, and deploy nothing."),
 ]
-AppOption = Annotated[str, typer.Option("--app", help="App by name or id; made if it does not exist.")]
+NameArgument = Annotated[
+    str,
+    typer.Argument(
+        help="Name of the service: lower-case letters, digits and dashes.", autocompletion=offer(SERVICES)
+    ),
+]
+AppOption = Annotated[
+    str,
+    typer.Option("--app", help="App by name or id; made if it does not exist.", autocompletion=offer(APPS)),
+]
 FileOption = Annotated[
     Path | None,
     typer.Option(
@@ -74,33 +80,38 @@ FileOption = Annotated[
 
 @app.command("list")
 def list_services(
-    app_name: Annotated[str | None, typer.Option("--app", help="Only those of this app.")] = None,
-    project: ProjectOption = None,
+    app_name: Annotated[
+        str | None, typer.Option("--app", help="Only those of this app.", autocompletion=offer(APPS))
+    ] = None,
+    project: WithinOption = None,
     output: OutputOption = Format.TABLE,
 ) -> None:
     """List your services."""
     with connect() as client:
-        app_id = None if app_name is None else find_app(client, app_name)
+        app_id = None if app_name is None else find_app(client, app_name, project)
         show_list(
             client.services.list(app_id=app_id, project_id=project_or_none(client, project)), COLUMNS, output
         )
 
 
 @app.command()
-def get(service: ServiceArgument, output: OutputOption = Format.TABLE) -> None:
+def get(service: ServiceArgument, project: WithinOption = None, output: OutputOption = Format.TABLE) -> None:
     """Show a service."""
     with connect() as client:
-        show_one(client.services.get(find_service(client, service)), output)
+        show_one(client.services.get(find_service(client, service, project)), output)
 
 
 @app.command()
 def deploy(
-    name: Annotated[str, typer.Argument(help="Name of the service: lower-case letters, digits and dashes.")],
-    model: Annotated[str | None, typer.Option(help="Model of the catalogue.")] = None,
+    name: NameArgument,
+    model: Annotated[
+        str | None, typer.Option(help="Model of the catalogue.", autocompletion=offer(MODELS))
+    ] = None,
     app_name: AppOption = "default",
     file: FileOption = None,
     instance_type: Annotated[
-        str | None, typer.Option(help="Size of a replica; else the model's own.")
+        str | None,
+        typer.Option(help="Size of a replica; else the model's own.", autocompletion=offer(INSTANCE_TYPES)),
     ] = None,
     minimum: Annotated[
         int | None, typer.Option("--min", min=0, help="Replicas kept without requests.")
@@ -156,39 +167,42 @@ def deploy(
 @app.command()
 def pause(
     service: ServiceArgument,
+    project: WithinOption = None,
     wait: StateWaitOption = False,
     timeout: TimeoutOption = WAIT_SECONDS,
     output: OutputOption = Format.TABLE,
 ) -> None:
     """Stop a service, give its capacity back and keep its definition."""
     with connect() as client:
-        paused = client.services.pause(find_service(client, service))
+        paused = client.services.pause(find_service(client, service, project))
         show_one(_settle(client, paused, PAUSED, timeout if wait else None), output)
 
 
 @app.command()
 def resume(
     service: ServiceArgument,
+    project: WithinOption = None,
     wait: WaitOption = False,
     timeout: TimeoutOption = WAIT_SECONDS,
     output: OutputOption = Format.TABLE,
 ) -> None:
     """Look for a place again for a paused service."""
     with connect() as client:
-        resumed = client.services.resume(find_service(client, service))
+        resumed = client.services.resume(find_service(client, service, project))
         _finish(client, resumed, output, timeout if wait else None)
 
 
 @app.command()
 def redeploy(
     service: ServiceArgument,
+    project: WithinOption = None,
     wait: WaitOption = False,
     timeout: TimeoutOption = WAIT_SECONDS,
     output: OutputOption = Format.TABLE,
 ) -> None:
     """Deploy the same definition again, with the present values of its secrets."""
     with connect() as client:
-        service_id = find_service(client, service)
+        service_id = find_service(client, service, project)
         deployment = client.services.redeploy(service_id)
         service_now = client.services.get(service_id)
         _finish(client, service_now, output, timeout if wait else None, deployment["id"])
@@ -197,9 +211,14 @@ def redeploy(
 @app.command()
 def rollback(
     service: ServiceArgument,
+    project: WithinOption = None,
     to: Annotated[
         str | None,
-        typer.Option("--to", help="Id of a deployment that was ready once; the one before if absent."),
+        typer.Option(
+            "--to",
+            help="Id of a deployment that was ready once; the one before if absent.",
+            autocompletion=offer(DEPLOYMENTS),
+        ),
     ] = None,
     wait: WaitOption = False,
     timeout: TimeoutOption = WAIT_SECONDS,
@@ -207,7 +226,7 @@ def rollback(
 ) -> None:
     """Go back to an earlier version; what does not serve yet is given up."""
     with connect() as client:
-        service_now = client.services.roll_back(find_service(client, service), to)
+        service_now = client.services.roll_back(find_service(client, service, project), to)
         _finish(client, service_now, output, timeout if wait else None, service_now["latest_deployment_id"])
 
 
@@ -216,19 +235,21 @@ def scale(
     service: ServiceArgument,
     minimum: Annotated[int, typer.Option("--min", min=0, help="Replicas kept without requests.")],
     maximum: Annotated[int, typer.Option("--max", min=1, help="Replicas at most.")],
+    project: WithinOption = None,
     wait: StateWaitOption = False,
     timeout: TimeoutOption = WAIT_SECONDS,
     output: OutputOption = Format.TABLE,
 ) -> None:
     """Change the scaling limits, until the next definition."""
     with connect() as client:
-        scaled = client.services.scale(find_service(client, service), minimum, maximum)
+        scaled = client.services.scale(find_service(client, service, project), minimum, maximum)
         show_one(_settle(client, scaled, SERVING, timeout if wait else None), output)
 
 
 @app.command()
 def delete(
     service: ServiceArgument,
+    project: WithinOption = None,
     yes: YesOption = False,
     wait: StateWaitOption = False,
     timeout: TimeoutOption = WAIT_SECONDS,
@@ -237,7 +258,7 @@ def delete(
     """Delete a service and all that runs for it."""
     ask_first(f"Delete {service} and all that runs for it.", yes)
     with connect() as client:
-        deleted = client.services.delete(find_service(client, service))
+        deleted = client.services.delete(find_service(client, service, project))
         sentence = f"Deletion of {deleted['id']} has begun."
         if wait:
             deleted = _settle(client, deleted, DELETED, timeout)

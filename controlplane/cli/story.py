@@ -12,8 +12,9 @@ import typer
 
 from controlplane.cli.config import connect
 from controlplane.cli.find import find_service
+from controlplane.cli.names import ServiceArgument, WithinOption
 from controlplane.cli.output import Format, OutputOption, say, show_list, show_one
-from controlplane.cli.services import ServiceArgument, app
+from controlplane.cli.services import app
 
 FOLLOW_SECONDS = 1.0
 EVENTS_EACH = 50
@@ -40,12 +41,13 @@ _WORDS = {
 @app.command()
 def explain(
     service: ServiceArgument,
+    project: WithinOption = None,
     lang: Annotated[Language, typer.Option(help="Language of the sentences: fr or en.")] = Language.EN,
     output: OutputOption = Format.TABLE,
 ) -> None:
     """Say which datacenter was chosen, and why each other one was not."""
     with connect() as client:
-        reply = client.services.explanation(find_service(client, service))
+        reply = client.services.explanation(find_service(client, service, project))
     if output is Format.TABLE:
         for line in tell_explanation(reply["explanation"], lang):
             say(line)
@@ -70,16 +72,19 @@ def tell_explanation(explanation: dict[str, Any], lang: Language) -> list[str]:
 
 
 @app.command("cold-starts")
-def cold_starts(service: ServiceArgument, output: OutputOption = Format.TABLE) -> None:
+def cold_starts(
+    service: ServiceArgument, project: WithinOption = None, output: OutputOption = Format.TABLE
+) -> None:
     """Show where the time of each wake-up went, in milliseconds."""
     with connect() as client:
-        starts = client.services.cold_starts(find_service(client, service))
+        starts = client.services.cold_starts(find_service(client, service, project))
     columns = (("instance", "instance"), *((step.replace("_", " "), f"{step}_ms") for step in STEPS))
     show_list(starts, columns, output, name="instance")
 
 
 def logs(
     service: ServiceArgument,
+    project: WithinOption = None,
     tail: Annotated[
         int, typer.Option("--tail", "-n", min=1, max=1000, help="Last lines of each replica.")
     ] = 100,
@@ -90,7 +95,7 @@ def logs(
 ) -> None:
     """Print what a service's replicas wrote."""
     with connect() as client:
-        service_id = find_service(client, service)
+        service_id = find_service(client, service, project)
         shown: list[dict[str, Any]] = []
         while True:
             lines = client.services.logs(service_id, limit=tail)
@@ -110,6 +115,7 @@ def logs(
 
 def events(
     service: ServiceArgument,
+    project: WithinOption = None,
     kind: Annotated[
         list[str] | None, typer.Option("--type", help="Only this type; repeat for several.")
     ] = None,
@@ -120,7 +126,7 @@ def events(
 ) -> None:
     """Print what happened to a service and why, oldest first."""
     with connect() as client:
-        service_id = find_service(client, service)
+        service_id = find_service(client, service, project)
         found = list(client.services.events(service_id, types=kind or None))[::-1]
         if not follow:
             show_list(found, (("when", "when"), ("type", "type"), ("message", "message")), output)

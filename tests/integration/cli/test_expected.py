@@ -109,6 +109,38 @@ def test_a_service_is_deployed_into_the_project_that_is_named(owner: Shell) -> N
     assert "--project" in several.error["message"]
 
 
+@pytest.mark.case("S10")
+def test_a_name_that_two_projects_have_is_told_apart_by_the_project(owner: Shell) -> None:
+    owner.ask("projects", "create", "second")
+    made: dict[str, dict[str, str]] = {}
+    for project in ("default", "second"):
+        app = owner.ask("apps", "create", "twin", "--project", project)["id"]
+        secret = owner.ask("secrets", "create", "twin", "--value", "x", "--project", project)["id"]
+        service = owner.ask(
+            "services", "deploy", "twin", "--model", MODEL, "--app", app, "--project", project
+        )
+        made[project] = {"apps": app, "secrets": secret, "services": service["id"]}
+    for project, ids in made.items():
+        for kind, wanted in ids.items():
+            assert owner.ask(kind, "get", "twin", "--project", project)["id"] == wanted
+            assert [each["id"] for each in owner.ask(kind, "list", "--project", project)] == [wanted]
+            assert len(owner.ask(kind, "list")) == 2
+        service = ids["services"]
+        scaled = owner.ask("services", "scale", "twin", "--min", "0", "--max", "3", "--project", project)
+        assert scaled["id"] == service
+        assert {each["service_id"] for each in owner.ask("events", "twin", "--project", project)} == {service}
+        assert owner.ask("logs", "twin", "--project", project) == []
+        listed = owner.ask("deployments", "list", "twin", "--project", project)
+        assert {each["service_id"] for each in listed} == {service}
+        assert owner.ask("instances", "list", "--project", project) == []
+    several = owner.run("services", "pause", "twin", "-o", "json")
+    assert (several.code, several.error["code"]) == (2, "wrong_use")
+    assert "--project" in several.error["message"]
+    assert owner.run("apps", "list", "--project", "third", "-o", "json").code == 4
+    owner.ask("secrets", "delete", "twin", "--project", "second", "--yes")
+    assert [each["id"] for each in owner.ask("secrets", "list")] == [made["default"]["secrets"]]
+
+
 @pytest.mark.case("W29")
 @pytest.mark.parametrize("country", ["france", "F", "F1", "", "ФР"])
 def test_a_country_is_two_letters(owner: Shell, country: str) -> None:
