@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
 
 from tests.integration.cli.conftest import meanwhile
-from tests.integration.cli.shell import Shell
+from tests.integration.cli.shell import Shell, in_process_environment
 from tests.integration.deployments.fleet import MODEL, Fleet
 
 DEPLOY = ("services", "deploy", "chat", "--model", MODEL, "--wait", "-o", "json")
@@ -64,3 +70,64 @@ def test_resume_waits_for_the_place_it_looks_for(fleet: Fleet, owner: Shell) -> 
     with meanwhile(fleet, Fleet.answer_as_cells):
         done = owner.run("services", "resume", "chat", "--wait", "--timeout", "60", "-o", "json")
     assert done.code == 0, done
+
+
+@pytest.mark.case("W23")
+@pytest.mark.parametrize(
+    ("words", "statuses"),
+    [
+        (("pause", "chat"), {"PAUSED"}),
+        (("scale", "chat", "--min", "0", "--max", "3"), {"HEALTHY", "SLEEPING"}),
+        (("delete", "chat", "--yes"), {"DELETED"}),
+    ],
+)
+def test_what_is_steered_is_waited_for(
+    fleet: Fleet, owner: Shell, words: tuple[str, ...], statuses: set[str]
+) -> None:
+    with meanwhile(fleet, Fleet.answer_as_cells):
+        assert owner.run(*DEPLOY, "--timeout", "60").code == 0
+        done = owner.run("services", *words, "--wait", "--timeout", "60", "-o", "json")
+    assert done.code == 0, done
+    assert json.loads(done.out)["status"] in statuses
+    if "DELETED" in statuses:
+        assert owner.ask("services", "list") == []
+
+
+@pytest.mark.case("W23")
+@pytest.mark.parametrize("words", [("pause", "chat"), ("delete", "chat", "--yes")])
+def test_what_no_cell_answers_is_not_waited_for_for_ever(
+    fleet: Fleet, owner: Shell, words: tuple[str, ...]
+) -> None:
+    with meanwhile(fleet, Fleet.answer_as_cells):
+        assert owner.run(*DEPLOY, "--timeout", "60").code == 0
+    done = owner.run("services", *words, "--wait", "--timeout", "1", "-o", "json")
+    assert (done.code, done.out, done.error["code"]) == (5, "", "wait_timed_out")
+
+
+@pytest.mark.case("W23")
+def test_events_are_followed_until_somebody_interrupts(fleet: Fleet, owner: Shell) -> None:
+    with meanwhile(fleet, Fleet.answer_as_cells):
+        assert owner.run(*DEPLOY, "--timeout", "60").code == 0
+    known = owner.ask("events", "chat")
+    environment = {
+        **in_process_environment(), "REMPART_API_URL": owner.url, "REMPART_API_KEY": owner.key,
+        "XDG_CONFIG_HOME": str(owner.home), "PYTHONPATH": str(Path(__file__).parents[3]), "PYTHONUNBUFFERED": "1",
+    }  # fmt: skip
+    program = "from controlplane.cli.main import main; main()"
+    with subprocess.Popen(
+        [sys.executable, "-c", program, "events", "chat", "--follow", "-o", "json"],
+        env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as followed:  # fmt: skip
+        try:
+            assert followed.stdout is not None
+            told = [json.loads(followed.stdout.readline()) for _ in known]
+            assert [each["id"] for each in told] == [each["id"] for each in known]
+            assert owner.run("services", "pause", "chat").code == 0
+            fleet.run()
+            new = json.loads(followed.stdout.readline())
+            assert new["id"] not in {each["id"] for each in known}
+            assert new["id"] in {each["id"] for each in owner.ask("events", "chat")}
+            followed.send_signal(signal.SIGINT)
+            assert followed.wait(timeout=30) == 130
+        finally:
+            followed.kill()
