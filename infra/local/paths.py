@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import stat
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,17 @@ def ensure_private_folder(path: Path) -> Path:
     path.mkdir(parents=True, exist_ok=True, mode=0o700)
     path.chmod(0o700)
     return path
+
+
+def allow_passing(folder: Path) -> None:
+    """Let other users walk through `folder` and its parents (not list them), where they cannot yet.
+
+    Only ever done as the superuser, for what must not run as one.
+    """
+    for step in (folder, *folder.parents):
+        mode = stat.S_IMODE(step.stat().st_mode)
+        if not mode & stat.S_IXOTH:
+            step.chmod(mode | stat.S_IXOTH)
 
 
 def socket_folder(state: Path, name: str) -> Path:

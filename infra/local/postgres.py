@@ -14,7 +14,7 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
-from infra.local.paths import socket_folder
+from infra.local.paths import allow_passing, socket_folder
 from infra.local.process import OsUser, ProcessSpec
 
 DATABASE = "rempart"
@@ -129,17 +129,6 @@ def ensure_database(server: Postgres) -> None:
         found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone()
         if found is None:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
-
-
-def allow_passing(folder: Path) -> None:
-    """Let other users walk through `folder` and its parents (not list them), where they cannot yet.
-
-    Only ever done as the superuser, for a server that must not run as one.
-    """
-    for step in (folder, *folder.parents):
-        mode = stat.S_IMODE(step.stat().st_mode)
-        if not mode & stat.S_IXOTH:
-            step.chmod(mode | stat.S_IXOTH)
 
 
 def allow_reading(folder: Path) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from infra.local.processnode.container_log import ContainerLog
 from infra.local.processnode.leftovers import read_start_ticks
+from infra.local.processnode.pod_users import become
 
 PR_SET_PDEATHSIG = 1
 PR_CAPBSET_DROP = 24
@@ -123,8 +124,9 @@ async def start_process(
     folder: Path,
     log: ContainerLog,
     memory_limit_mib: int | None,
+    user: int | None = None,
 ) -> ContainerProcess:
-    """Start a program in its own session and working folder.
+    """Start a program in its own session and working folder, as `user` (None: as whom this program runs).
 
     It dies with this program (PDEATHSIG), dumps no core, gives way to the rest of the machine, and has no
     capability and no way to get one, even when this program runs as root.
@@ -134,9 +136,6 @@ async def start_process(
     parent = os.getpid()
 
     def prepare_child() -> None:
-        _PRCTL(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:
-            os._exit(1)
         for kind, limit in limits:
             resource.setrlimit(kind, (limit, limit))
         os.nice(POD_NICENESS)
@@ -144,6 +143,12 @@ async def start_process(
             file.write(str(OOM_SCORE_ADJUST))
         for capability in range(CAPABILITY_NUMBERS_MAX):
             _PRCTL(PR_CAPBSET_DROP, capability, 0, 0, 0)
+        if user is not None:
+            become(user)
+        # After that: a change of identity clears the request (prctl(2)).
+        _PRCTL(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(1)
         _PRCTL(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 
     try:

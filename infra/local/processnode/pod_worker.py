@@ -34,6 +34,7 @@ from infra.local.processnode.environment import resolve_environment
 from infra.local.processnode.journal import log
 from infra.local.processnode.leftovers import record_process
 from infra.local.processnode.pod_rules import decide_plan, expand_references
+from infra.local.processnode.pod_users import give_folders, user_of
 from infra.local.processnode.ports import NoPortFree, PortBook
 from infra.local.processnode.status_rules import (
     count_crashes,
@@ -81,6 +82,8 @@ class PodSurroundings:
     ports: PortBook
     pods_folder: Path
     source_root: Path
+    # Whether each pod has a user of its own.
+    is_separated: bool = False
 
 
 class PodWorker:
@@ -183,12 +186,15 @@ class PodWorker:
         termination.unlink(missing_ok=True)
         base = base_environment(work, self._shared.source_root)
         base[TERMINATION_FILE_VARIABLE] = str(termination)
+        user = user_of(self.uid) if self._shared.is_separated else None
+        if user is not None:
+            give_folders(self.folder, work, termination, user)
         environ = await resolve_environment(self._shared.client, self._writer.pod, plan, ports, base)
         command = [expand_references(word, environ) for word in plan.command]
         drop_old_logs(self.folder, self.container, run_number)
         self.log = ContainerLog(log_path(self.folder, self.container, run_number))
         try:
-            process = await start_process(command, environ, work, self.log, plan.memory_limit_mib)
+            process = await start_process(command, environ, work, self.log, plan.memory_limit_mib, user)
         except StartFailed as failure:
             self.log.close()
             now = datetime.now(UTC)
@@ -265,7 +271,8 @@ class PodWorker:
         self, running: ContainerState, exit_code: int, reason: str, last_line: str
     ) -> ContainerState:
         termination = self.folder / TERMINATION_FILE
-        message = termination.read_text(errors="replace") if termination.is_file() else last_line
+        written = termination.read_text(errors="replace") if termination.is_file() else ""
+        message = written or last_line
         why = reason or ("Completed" if exit_code == 0 else "Error")
         now = datetime.now(UTC)
         return replace(

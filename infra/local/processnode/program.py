@@ -24,6 +24,7 @@ from infra.local.processnode.leftovers import end_leftovers, read_boot_id
 from infra.local.processnode.log_server import build_app, build_tls
 from infra.local.processnode.node_agent import NodeAgent, pods_folder
 from infra.local.processnode.node_rules import HostFacts
+from infra.local.processnode.pod_users import find_obstacle
 from infra.local.processnode.pod_worker import PodSurroundings, PodWorker
 from infra.local.processnode.ports import PortBook
 from infra.local.processnode.status_rules import HOST_ADDRESS
@@ -69,6 +70,7 @@ class ProcessNode:
         self._host = HostFolder(settings.hosts, settings.offer.host_id)
         self._registered = settings.state / "registered.json"
         self._agent: NodeAgent | None = None
+        self._is_separated = False
 
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT. Errors: HostBusy, and OSError for files that cannot be read."""
@@ -76,7 +78,14 @@ class ProcessNode:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopping.set)
-        self._settings.state.mkdir(parents=True, exist_ok=True)
+        for folder in (self._settings.state, pods_folder(self._settings.state)):
+            folder.mkdir(parents=True, exist_ok=True)
+            # Passed by each pod on the way to its own folder, and listed by none.
+            folder.chmod(0o711)
+        obstacle = await asyncio.to_thread(find_obstacle, SOURCE_ROOT)
+        self._is_separated = not obstacle
+        if obstacle:
+            log("pods_not_separated", message=obstacle)
         with _lock(self._settings.state / "lock"):
             ended = end_leftovers(pods_folder(self._settings.state))
             log("process_node_started", host=self._settings.offer.host_id, leftovers_ended=ended)
@@ -92,7 +101,8 @@ class ProcessNode:
 
     async def _serve(self, client: ApiClient, port: int) -> None:
         """Be the node that the assignment names, one assignment after the other."""
-        shared = PodSurroundings(client, PortBook(), pods_folder(self._settings.state), SOURCE_ROOT)
+        folder = pods_folder(self._settings.state)
+        shared = PodSurroundings(client, PortBook(), folder, SOURCE_ROOT, self._is_separated)
         facts = observe_facts()
         left_behind = self._find_registered()
         current: Assignment | None = None

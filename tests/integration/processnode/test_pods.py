@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import ssl
+import tempfile
 import time
+from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
@@ -120,7 +123,10 @@ def test_a_pod_past_its_deadline_fails(program: ProcessNodeProgram) -> None:
 
 
 def test_deletion_stops_gently_first(program: ProcessNodeProgram) -> None:
-    mark = program.state.parent / "goodbye"
+    # Where a pod of another user may write, too.
+    open_folder = Path(tempfile.mkdtemp(prefix="rempart-goodbye-"))
+    open_folder.chmod(0o777)
+    mark = open_folder / "goodbye"
     script = f"trap 'echo bye > {mark}; exit 0' TERM; echo up; while true; do sleep 0.1; done"
     program.create_pod("polite", command=["sh", "-c", script])
     wait_until(
@@ -128,6 +134,7 @@ def test_deletion_stops_gently_first(program: ProcessNodeProgram) -> None:
     )
     program.delete_pod("polite", "--timeout=20s")
     assert mark.read_text() == "bye\n"
+    shutil.rmtree(open_folder)
     assert program.get("pod", "polite") is None
 
 
