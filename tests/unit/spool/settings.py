@@ -41,8 +41,12 @@ SETTINGS = (GATEWAY, OPERATORS)
 
 
 def read_ids(folder: Path) -> list[str]:
-    """Every id in order, without those with which a segment begins."""
+    """Every id in order, without those with which a segment begins.
+
+    A byte that is overwritten inside of a name leaves a whole object with another name: nothing here can tell. Who
+    reads such a record sets it aside (the ingest and the operators each refuse what lacks a field).
+    """
     if "writer.lock" not in list_names(folder):
         return []
     records = [r for number in list_segments(folder) for r in read_segment(segment_path(folder, number))]
-    return [record["id"] for record in records if record["id"] != OPENING]
+    return [record["id"] for record in records if record.get("id") not in (None, OPENING)]
