@@ -392,3 +392,17 @@ def served_metrics() -> set[str]:
         for family in metric.collect():
             names |= {family.name, f"{family.name}_total"}
     return names
+
+
+@pytest.mark.case("X6")
+def test_each_program_takes_redis_from_its_own_secret(helm: Helm) -> None:
+    secrets = {**REQUIRED["controlplane"]["existingSecrets"], "redis": "rempart-redis"}
+    objects = helm.objects("controlplane", {**REQUIRED["controlplane"], "existingSecrets": secrets})
+    found = {}
+    for workload in workloads(objects).values():
+        for container in containers_of(workload):
+            reference = environment_of(container).get("REDIS_URL")
+            if reference is not None:
+                found[container["name"]] = reference["secretKeyRef"]["name"]
+    programs = ("api", "worker", "relay", "watcher", "portal")
+    assert found == {program: f"rempart-redis-{program}" for program in programs}
