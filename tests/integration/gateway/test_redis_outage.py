@@ -14,7 +14,7 @@ import orjson
 import redis
 
 from controlplane.gateway.domain import ApiKey
-from controlplane.gateway.key_rules import BUDGETS_AGE_MAX, KeyRefusal, decide_caller, hash_key
+from controlplane.gateway.key_rules import BUDGETS_AGE_MAX, KeyRefusal, decide_budget, decide_key, hash_key
 from controlplane.gateway.redis_feed import RedisFeed, connect
 from controlplane.gateway.store import BUDGETS_KEY, KEYS_KEY, Store
 from controlplane.identity import key_rules as identity
@@ -61,7 +61,9 @@ def test_without_redis_calls_flow_but_for_hard_budgets_that_nobody_knows_any_mor
     store.load()
 
     def decide(key: str, later: timedelta = timedelta(0), held: Store = store) -> Any:
-        return decide_caller(held.keys, held.budgets, Keyring.single(PEPPER), key, datetime.now(UTC) + later)
+        now = datetime.now(UTC) + later
+        found = decide_key(held.keys, Keyring.single(PEPPER), key, now)
+        return found if isinstance(found, KeyRefusal) else decide_budget(found, held.budgets, now) or found
 
     async def follow() -> None:
         with running_redis(tmp_path) as (url, server):
