@@ -31,12 +31,15 @@ class BillingPeriodId(Id):
 
 
 class Meter(StrEnum):
-    """What is counted. `FAILED_REQUESTS` had an answer of 400 or more, or none: it is shown, never a request."""
+    """What is counted. `FAILED_REQUESTS` had an answer of 400 or more, or none: it is shown, never a request. Tokens of
+    calls that are free of charge (`outcome_rules`) are UNBILLED: shown, never sold."""
 
     REQUESTS = "requests"
     FAILED_REQUESTS = "failed_requests"
     INPUT_TOKENS = "input_tokens"
     OUTPUT_TOKENS = "output_tokens"
+    UNBILLED_INPUT_TOKENS = "unbilled_input_tokens"
+    UNBILLED_OUTPUT_TOKENS = "unbilled_output_tokens"
     GPU_SECONDS = "gpu_seconds"
 
 
@@ -45,8 +48,13 @@ UNITS: Mapping[Meter, str] = {
     Meter.FAILED_REQUESTS: "request",
     Meter.INPUT_TOKENS: "token",
     Meter.OUTPUT_TOKENS: "token",
+    Meter.UNBILLED_INPUT_TOKENS: "token",
+    Meter.UNBILLED_OUTPUT_TOKENS: "token",
     Meter.GPU_SECONDS: "second",
 }
+
+# What may be sold; the others are free of charge by the rule that tenants read.
+SOLD_METERS = frozenset({Meter.REQUESTS, Meter.INPUT_TOKENS, Meter.OUTPUT_TOKENS, Meter.GPU_SECONDS})
 
 # The dimensions that a rollup keeps; "" where one does not apply. `sku` is the accelerator's.
 DIMENSIONS = ("model", "sku", "datacenter", "country", "is_simulated")
@@ -188,10 +196,12 @@ class Place:
 
 @dataclass(slots=True)
 class InferenceCount:
-    """The part of a request's event that is counted; tokens None where nobody counted them."""
+    """The part of a request's event that is counted; tokens None where nobody counted them. `is_billed` tells whether
+    they are charged for."""
 
     place: Place
     is_failed: bool
+    is_billed: bool
     input_tokens: int | None
     output_tokens: int | None
 

@@ -28,6 +28,7 @@ from controlplane.metering.domain import (
     Place,
     ReadEvent,
 )
+from controlplane.metering.outcome_rules import is_billed, is_failed
 
 # Stripe Meters and m3ter take the same: an outage of a month loses nothing.
 ACCEPT_PAST = timedelta(days=35)
@@ -160,9 +161,12 @@ def _read_inference(data: Mapping[str, Any]) -> InferenceCount:
         place = _place(*map(data.get, _PLACE))
     except TypeError as err:
         raise Refused(f"Each of {', '.join(_PLACE)} must be a text in data.") from err
-    # Envoy logs 0 where no answer was begun.
-    is_failed = not 100 <= status < 400
-    return InferenceCount(place, is_failed, _amount(data, "input_tokens"), _amount(data, "output_tokens"))
+    is_disconnected = data.get("is_disconnected")
+    if is_disconnected is not None and type(is_disconnected) is not bool:
+        raise Refused("data.is_disconnected must be true, false or null.")
+    input_tokens, output_tokens = _amount(data, "input_tokens"), _amount(data, "output_tokens")
+    billed = is_billed(status, is_disconnected=is_disconnected is True, output_tokens=output_tokens)
+    return InferenceCount(place, is_failed(status), billed, input_tokens, output_tokens)
 
 
 _PLACE = ("tenant_id", "project_id", "service_id", "model", "datacenter", "country")

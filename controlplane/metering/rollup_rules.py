@@ -44,8 +44,8 @@ class _Calls:
     output_unknown: int = 0
 
 
-# By place, day and hour as numbers (found faster than by an instant), outcome and generation.
-_CallGroups = dict[tuple[Place, int, int, bool, int], _Calls]
+# By place, day and hour as numbers (found faster than by an instant), failed or not, billed or not, and generation.
+_CallGroups = dict[tuple[Place, int, int, bool, bool, int], _Calls]
 
 
 def decide_additions(events: Iterable[ReadEvent], frozen: Sequence[Frozen]) -> dict[RollupKey, Addition]:
@@ -58,8 +58,8 @@ def decide_additions(events: Iterable[ReadEvent], frozen: Sequence[Frozen]) -> d
             _add_call(calls, event, event.count, generation)
         elif event.slice is not None:
             _add_slice(sums, event, event.slice, generation)
-    for (place, _, _, is_failed, generation), group in calls.items():
-        _spread_calls(sums, place, group.hour, is_failed, generation, group)
+    for (place, _, _, is_failed, is_billed, generation), group in calls.items():
+        _spread_calls(sums, place, group, is_failed=is_failed, is_billed=is_billed, generation=generation)
     return sums
 
 
@@ -82,7 +82,7 @@ def _add_call(
     generation: int,
 ) -> None:
     at = event.occurred_at
-    key = (count.place, at.toordinal(), at.hour, count.is_failed, generation)
+    key = (count.place, at.toordinal(), at.hour, count.is_failed, count.is_billed, generation)
     group = calls.get(key)
     if group is None:
         group = calls[key] = _Calls(hour_of(at))
@@ -100,15 +100,21 @@ def _add_call(
 def _spread_calls(
     sums: dict[RollupKey, Addition],
     place: Place,
-    hour: datetime,
-    is_failed: bool,
-    generation: int,
     group: _Calls,
+    *,
+    is_failed: bool,
+    is_billed: bool,
+    generation: int,
 ) -> None:
     """One row for each meter. A call that failed before anything was counted has no unknown tokens: it had none."""
+    meters = (
+        (Meter.INPUT_TOKENS, Meter.OUTPUT_TOKENS)
+        if is_billed
+        else (Meter.UNBILLED_INPUT_TOKENS, Meter.UNBILLED_OUTPUT_TOKENS)
+    )
     tokens = (
-        (Meter.INPUT_TOKENS, group.input_tokens, group.input_unknown),
-        (Meter.OUTPUT_TOKENS, group.output_tokens, group.output_unknown),
+        (meters[0], group.input_tokens, group.input_unknown),
+        (meters[1], group.output_tokens, group.output_unknown),
     )
     rows = [(Meter.FAILED_REQUESTS if is_failed else Meter.REQUESTS, group.count, group.count, 0)]
     for meter, quantity, unknown in tokens:
@@ -117,7 +123,7 @@ def _spread_calls(
             rows.append((meter, quantity, events, 0 if is_failed else unknown))
     where = (place.model, "", place.datacenter, place.country, False, generation)
     for meter, quantity, events, unknown in rows:
-        key = (place.tenant_id, hour, meter.value, place.service_id, place.project_id, *where)
+        key = (place.tenant_id, group.hour, meter.value, place.service_id, place.project_id, *where)
         _add(sums, key, quantity, events, unknown)
 
 

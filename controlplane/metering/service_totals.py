@@ -35,6 +35,10 @@ ALL_GROUPS = (
     GroupBy.PROJECT, GroupBy.SERVICE, GroupBy.MODEL, GroupBy.SKU, GroupBy.DATACENTER, GroupBy.COUNTRY,
 )  # fmt: skip
 BATCHES_VERIFIED_AT_ONCE = 50
+_WHATEVER_IT_COSTS: dict[str, str] = {
+    Meter.UNBILLED_INPUT_TOKENS: Meter.INPUT_TOKENS,
+    Meter.UNBILLED_OUTPUT_TOKENS: Meter.OUTPUT_TOKENS,
+}
 
 
 def list_totals(
@@ -179,22 +183,28 @@ def find_damage(uow: UnitOfWork) -> str | None:
 
 
 def find_drift(uow: UnitOfWork, tenant_id: TenantId, period: Period) -> str | None:
-    """Count a tenant's stored events again and compare with the sums; a sentence about the difference, or None."""
+    """Count a tenant's stored events again and compare with the sums; a sentence about the difference, or None.
+
+    Tokens are compared whether they are billed or not: what was summed before failed calls were free stays as it was
+    billed.
+    """
     counted: dict[str, tuple[Decimal, int]] = {}
     events = (
         read_stored(kind, payload) for kind, payload in repository.stream_payloads(uow, tenant_id, period)
     )
     additions = decide_additions((event for event in events if event is not None), ())
     for key, addition in additions.items():
-        quantity, count = counted.get(key[2], (Decimal(0), 0))
+        meter = _WHATEVER_IT_COSTS.get(key[2], key[2])
+        quantity, count = counted.get(meter, (Decimal(0), 0))
         amount = Decimal(addition.quantity)
         if key[2] == Meter.GPU_SECONDS:
             amount /= MICROSECONDS
-        counted[key[2]] = (quantity + amount, count + addition.event_count)
+        counted[meter] = (quantity + amount, count + addition.event_count)
     summed: dict[str, tuple[Decimal, int]] = {}
     for total in list_totals(uow, tenant_id, period, None, granularity=Granularity.TOTAL, group_by=()):
-        quantity, count = summed.get(total.meter, (Decimal(0), 0))
-        summed[total.meter] = (quantity + total.quantity, count + total.event_count)
+        meter = _WHATEVER_IT_COSTS.get(total.meter, total.meter)
+        quantity, count = summed.get(meter, (Decimal(0), 0))
+        summed[meter] = (quantity + total.quantity, count + total.event_count)
     for meter in sorted({*counted, *summed}):
         if counted.get(meter) != summed.get(meter):
             return f"{meter}: the events say {counted.get(meter)}, the sums {summed.get(meter)}."

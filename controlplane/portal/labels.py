@@ -129,6 +129,8 @@ METERS: Mapping[str, str] = {
     "failed_requests": N_("Failed requests"),
     "input_tokens": N_("Input tokens"),
     "output_tokens": N_("Output tokens"),
+    "unbilled_input_tokens": N_("Input tokens, free of charge"),
+    "unbilled_output_tokens": N_("Output tokens, free of charge"),
     "gpu_seconds": N_("GPU seconds"),
 }
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from pydantic import Field
 
+from controlplane.metering.outcome_rules import BILLED_CALLS_EN, BILLED_CALLS_FR
 from controlplane.plumbing.amounts import exact_text
 from controlplane.plumbing.web import WireModel
 from controlplane.rating.domain import PriceVersion, PricingModel
@@ -86,6 +87,10 @@ class PriceListOut(WireModel):
     currency: str = Field(description="ISO 4217, of every amount here.", examples=["EUR"])
     as_of: datetime = Field(description="When these prices hold.", examples=["2026-11-21T09:00:00Z"])
     prices: list[PriceOut] = Field(description="By code.")
+    billed_calls_fr: str = Field(
+        description="Which calls are billed, by how they ended.", examples=["Un appel est facturé si…"]
+    )
+    billed_calls_en: str = Field(description="The same in English.", examples=["A call is billed if…"])
 
     @classmethod
     def of(cls, found: PriceList) -> PriceListOut:
@@ -99,6 +104,8 @@ class PriceListOut(WireModel):
             currency="EUR",
             as_of=found.at,
             prices=[PriceOut.of(listed, plan.discount_percent) for listed in found.prices],
+            billed_calls_fr=BILLED_CALLS_FR,
+            billed_calls_en=BILLED_CALLS_EN,
         )
 
 

@@ -10,7 +10,7 @@ from controlplane.audit import service as audit
 from controlplane.kernel.errors import Conflict, FieldProblem, InvalidInput, NotFound
 from controlplane.kernel.ids import TenantId
 from controlplane.kernel.period import Period
-from controlplane.metering.domain import DIMENSIONS, Meter
+from controlplane.metering.domain import DIMENSIONS, SOLD_METERS
 from controlplane.plumbing.cursors import Page
 from controlplane.plumbing.database import UnitOfWork
 from controlplane.rating import repository
@@ -35,8 +35,8 @@ HOUR = timedelta(hours=1)
 
 def create_sku(uow: UnitOfWork, sku: Sku, *, actor: str) -> Sku:
     """Add something that is sold; Conflict when its code, or the same usage, is sold already."""
-    if sku.meter is not None and sku.meter not in set(Meter):
-        problem = FieldProblem("meter", f"is one of {', '.join(Meter)}, or null for a fee")
+    if sku.meter is not None and sku.meter not in SOLD_METERS:
+        problem = FieldProblem("meter", f"is one of {', '.join(sorted(SOLD_METERS))}, or null for a fee")
         raise InvalidInput("There is no such meter.", fields=(problem,))
     unknown = sorted(set(sku.matches) - set(DIMENSIONS))
     if unknown or (sku.meter is None and sku.matches):

@@ -69,7 +69,8 @@ class TestAdditions:
         unknown = sum(u for key, (_, _, u) in sums.items() if key[2] == "input_tokens")
         counts = [event.count for event in stream if event.count is not None]
         assert unknown == sum(1 for c in counts if c.input_tokens is None and not c.is_failed)
-        total = sum(q for key, (q, _, _) in sums.items() if key[2] == "input_tokens")
+        names = {"input_tokens", "unbilled_input_tokens"}
+        total = sum(q for key, (q, _, _) in sums.items() if key[2] in names)
         assert total == sum(c.input_tokens or 0 for c in counts)
 
     @given(events(), st.integers(1, 9))
