@@ -28,7 +28,7 @@ def test_a_service_is_deployed_by_the_form_paused_scaled_and_deleted(world: Worl
         assert "by-form" in page
         assert "The service was created" in page
         for action, fields, said in (
-            ("scale", {"min": "0", "max": "3"}, "The bounds were changed"),
+            ("scale", {"min": "0", "max": "3"}, "The scaling limits were changed"),
             ("redeploy", {}, "A new deployment was asked for"),
             ("pause", {}, "The service was paused"),
         ):
