@@ -1,4 +1,4 @@
-"""`rempart login`, `logout`, `whoami`, `signup`, `secrets-check`: who I am, and what a key's text says."""
+"""`rempart login`, `logout`, `whoami`, `terms`, `signup`, `secrets-check`: who I am, and what a key's text says."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def whoami(output: OutputOption = Format.TABLE) -> None:
 
 
 def signup(
-    name: Annotated[str, typer.Argument(help="Name of the organization, unique on the platform.")],
+    name: Annotated[str, typer.Argument(help="Short name of the organization.")],
     legal_name: Annotated[str, typer.Option(help="Registered name of the company.")],
     street: Annotated[str, typer.Option(help="Street and number of its address.")],
     postal_code: Annotated[str, typer.Option(help="Postal code of its address.")],
@@ -62,19 +62,29 @@ def signup(
     siren: Annotated[str | None, typer.Option(help="SIREN; required in France.")] = None,
     vat_id: Annotated[str | None, typer.Option(help="VAT number; required outside France.")] = None,
     project: Annotated[str, typer.Option(help="Name of the first project.")] = "default",
+    accept_terms: Annotated[
+        str | None,
+        typer.Option(help="Version of the terms of service that you accept; 'rempart terms' names it."),
+    ] = None,
     url: UrlOption = DEFAULT_URL,
     output: OutputOption = Format.TABLE,
 ) -> None:
-    """Become a customer. The answer holds the owner's key, shown this once and stored nowhere."""
+    """Become a customer. The answer holds the owner's key, shown this once; PENDING: it waits for approval."""
     body = signup_body(
         name, legal_name, street, postal_code, city, country, siren=siren, vat_id=vat_id, project=project
     )
     with Rempart("", url) as client:
-        made = client.sign_up(body)
+        made = client.sign_up({**body, "accepted_terms": accept_terms})
     if output is Format.TABLE:
         show_one(short_signup(made), output)
     else:
         show_one(made, output, name="organization.id")
+
+
+def terms(url: UrlOption = DEFAULT_URL, output: OutputOption = Format.TABLE) -> None:
+    """Show which terms of service a new customer accepts, and where they are read."""
+    with Rempart("", url) as client:
+        show_one(client.terms(), output, name="version")
 
 
 def secrets_check(
@@ -129,6 +139,7 @@ def signup_body(
 def short_signup(made: dict[str, Any]) -> dict[str, Any]:
     return {
         "organization": made["organization"]["id"],
+        "status": made["organization"]["status"],
         "project": made["project"]["id"],
         "key": made["api_key"]["id"],
         "secret": made["api_key"]["secret"],

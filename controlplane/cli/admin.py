@@ -68,10 +68,15 @@ QUOTA_COLUMNS = (("name", "name"), ("limit", "limit"), ("default", "is_default")
 
 
 @organizations.command("list")
-def list_organizations(output: OutputOption = Format.TABLE) -> None:
+def list_organizations(
+    status: Annotated[
+        list[str] | None, typer.Option(help="Only those in this state, such as PENDING; may be repeated.")
+    ] = None,
+    output: OutputOption = Format.TABLE,
+) -> None:
     """List organizations."""
     with connect() as client:
-        show_list(client.organizations.list(), ORGANIZATION_COLUMNS, output)
+        show_list(client.organizations.list(statuses=status or None), ORGANIZATION_COLUMNS, output)
 
 
 @organizations.command("get")
@@ -83,7 +88,7 @@ def get_organization(organization: OrganizationArgument, output: OutputOption = 
 
 @organizations.command("create")
 def create_organization(
-    name: Annotated[str, typer.Argument(help="Name of the organization, unique on the platform.")],
+    name: Annotated[str, typer.Argument(help="Short name of the organization.")],
     legal_name: Annotated[str, typer.Option(help="Registered name of the company.")],
     street: Annotated[str, typer.Option(help="Street and number of its address.")],
     postal_code: Annotated[str, typer.Option(help="Postal code of its address.")],
@@ -104,6 +109,40 @@ def create_organization(
         show_one(short_signup(made), output)
     else:
         show_one(made, output, name="organization.id")
+
+
+@organizations.command("alike")
+def list_alike(organization: OrganizationArgument, output: OutputOption = Format.TABLE) -> None:
+    """List other organizations that may be of the same company: by name, SIREN or VAT number."""
+    with connect() as client:
+        show_list(client.organizations.alike(organization), ORGANIZATION_COLUMNS, output)
+
+
+@organizations.command("approve")
+def approve_organization(
+    organization: OrganizationArgument,
+    version: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=2_147_483_647, help="The version that you looked at; left out, as it stands now."
+        ),
+    ] = None,
+    output: OutputOption = Format.TABLE,
+) -> None:
+    """Confirm who an organization is that signed up itself: its ordinary limits bind it from now on."""
+    with connect() as client:
+        show_one(client.organizations.approve(organization, version=version), output)
+
+
+@organizations.command("refuse")
+def refuse_organization(
+    organization: OrganizationArgument,
+    reason: Annotated[str, typer.Option(help="Shown to the organization.")],
+    output: OutputOption = Format.TABLE,
+) -> None:
+    """Turn away an organization that waits for approval; what it runs stops."""
+    with connect() as client:
+        show_one(client.organizations.refuse(organization, reason), output)
 
 
 @organizations.command("suspend")

@@ -83,6 +83,7 @@ def root(
 app.command()(account.login)
 app.command()(account.logout)
 app.command()(account.whoami)
+app.command()(account.terms)
 app.command()(account.signup)
 app.command("secrets-check")(account.secrets_check)
 app.add_typer(context.app, name="context", help="Stored addresses and keys, by name.")

@@ -13,6 +13,7 @@ from uuid import UUID
 from sqlalchemy import Select, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
+from controlplane.deployments.convergence_rules import NOT_RUNNING
 from controlplane.deployments.definition_rules import load_plan
 from controlplane.deployments.domain import (
     ENDED,
@@ -106,6 +107,12 @@ def count_live_services(uow: UnitOfWork, tenant: TenantId) -> int:
     ).scalar_one()
 
 
+def list_running_ids(uow: UnitOfWork, tenant: TenantId) -> Sequence[ServiceId]:
+    """Services that are neither paused nor deleted, nor on their way there."""
+    query = select(ServiceRow.id).where(ServiceRow.tenant_id == tenant, ServiceRow.status.not_in(NOT_RUNNING))
+    return uow.session.scalars(query).all()
+
+
 def list_live_names(uow: UnitOfWork, tenant: TenantId, app_id: AppId, limit: int) -> Sequence[str]:
     """Names of the first live services of an app."""
     return uow.session.scalars(
@@ -161,11 +168,14 @@ def find_previous_ready(
     ).one_or_none()
 
 
-def count_gpus_asked(uow: UnitOfWork, tenant: TenantId, besides: ServiceId | None) -> int:
-    """GPUs of all services that should run, each at its largest size."""
+def count_asked(uow: UnitOfWork, tenant: TenantId, besides: ServiceId | None) -> tuple[int, int]:
+    """GPUs and replicas of all services that should run, each at its largest size."""
     replicas = func.coalesce(ServiceRow.scale_max, DeploymentRow.plan["replicas_max"].as_integer())
     query = (
-        select(func.coalesce(func.sum(DeploymentRow.plan["gpus_per_replica"].as_integer() * replicas), 0))
+        select(
+            func.coalesce(func.sum(DeploymentRow.plan["gpus_per_replica"].as_integer() * replicas), 0),
+            func.coalesce(func.sum(replicas), 0),
+        )
         .select_from(ServiceRow)
         .join(
             DeploymentRow,
@@ -179,7 +189,8 @@ def count_gpus_asked(uow: UnitOfWork, tenant: TenantId, besides: ServiceId | Non
     )
     if besides is not None:
         query = query.where(ServiceRow.id != besides)
-    return int(uow.session.execute(query).scalar_one())
+    gpus, replicas_asked = uow.session.execute(query).one()
+    return int(gpus), int(replicas_asked)
 
 
 def find_part_row(

@@ -17,7 +17,7 @@ from controlplane.deployments.events import ServiceChanged
 from controlplane.deployments.models import DeploymentRow, ServiceRow
 from controlplane.deployments.service_budget import spend
 from controlplane.deployments.service_narrate import narrate
-from controlplane.deployments.service_services import check_gpus, lock_running, record, succeed
+from controlplane.deployments.service_services import check_room, lock_running, record, succeed
 from controlplane.deployments.write_budget_rules import Write
 from controlplane.kernel.errors import Conflict, NotFound
 from controlplane.kernel.ids import DeploymentId, ProjectId, ServiceId
@@ -93,7 +93,7 @@ def _fall_back(uow: UnitOfWork, row: ServiceRow, latest: DeploymentRow, target: 
 
 def _go_back(uow: UnitOfWork, row: ServiceRow, latest: DeploymentRow, target: DeploymentRow) -> None:
     plan = check_definition(uow, load_plan(target.plan))
-    check_gpus(uow, plan, plan.replicas_max, besides=row.id)
+    check_room(uow, plan, plan.replicas_max, besides=row.id)
     row.scale_min = row.scale_max = None
     succeed(uow, row, latest, plan, target.definition, secret_versions=target.secret_versions)
     narrate(

@@ -60,7 +60,7 @@ def create_service(
     checked = check_definition(uow, definition)
     spend(uow, Write.DEPLOY, None)
     tenancy.check_quota(uow, QuotaName.SERVICES, lambda: repository.count_live_services(uow, uow.tenant))
-    check_gpus(uow, checked, checked.replicas_max)
+    check_room(uow, checked, checked.replicas_max)
     service_id, deployment_id = ServiceId.new(), DeploymentId.new()
     row = repository.add_unless_taken(
         uow,
@@ -116,7 +116,7 @@ def change_definition(
         )
     checked = check_definition(uow, definition)
     spend(uow, Write.DEPLOY, row.id)
-    check_gpus(uow, checked, checked.replicas_max, besides=row.id)
+    check_room(uow, checked, checked.replicas_max, besides=row.id)
     row.scale_min = row.scale_max = None
     succeed(uow, row, latest, checked, document)
     record(uow, row, actor, "service.changed", {"deployment": str(row.latest_deployment_id)})
@@ -158,7 +158,7 @@ def resume(uow: UnitOfWork, service_id: ServiceId, *, actor: str, bound: Project
     latest = repository.find_deployment_row(uow, uow.tenant, row.latest_deployment_id)
     assert latest is not None
     plan = load_plan(latest.plan)
-    check_gpus(uow, plan, row.scale_max or plan.replicas_max, besides=row.id)
+    check_room(uow, plan, row.scale_max or plan.replicas_max, besides=row.id)
     if latest.status == RunStatus.CANCELED:
         succeed(uow, row, latest, plan, latest.definition)
     elif RunStatus(latest.status) in ENDED:
@@ -184,7 +184,7 @@ def scale(
     latest = repository.find_deployment_row(uow, uow.tenant, row.latest_deployment_id)
     assert latest is not None
     spend(uow, Write.OPERATE, row.id)
-    check_gpus(uow, load_plan(latest.plan), replicas_max, besides=row.id)
+    check_room(uow, load_plan(latest.plan), replicas_max, besides=row.id)
     row.scale_min, row.scale_max = replicas_min, replicas_max
     _touch(uow, row, actor, "service.scaled", {"min": replicas_min, "max": replicas_max})
     narrate(uow, row, "SERVICE_SCALED", f"The service now runs {replicas_min} to {replicas_max} replicas.")
@@ -334,12 +334,16 @@ def record(
     audit.record(uow, tenant_id=uow.tenant, actor=actor, action=action, target=str(row.id), detail=detail)
 
 
-def check_gpus(
+def check_room(
     uow: UnitOfWork, definition: Definition, replicas_max: int, *, besides: ServiceId | None = None
 ) -> None:
-    """Hold the tenant to its limit of GPUs, counted at every service's largest size."""
+    """Hold the tenant to its limits of GPUs and replicas, counted at every service's largest size."""
     wanted = definition.gpus_per_replica * replicas_max
     if wanted:
         tenancy.check_quota(
-            uow, QuotaName.GPUS, lambda: repository.count_gpus_asked(uow, uow.tenant, besides), wanted
+            uow, QuotaName.GPUS, lambda: repository.count_asked(uow, uow.tenant, besides)[0], wanted
+        )
+    if replicas_max:
+        tenancy.check_quota(
+            uow, QuotaName.REPLICAS, lambda: repository.count_asked(uow, uow.tenant, besides)[1], replicas_max
         )

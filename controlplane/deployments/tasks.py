@@ -8,7 +8,7 @@ from typing import TypeVar
 import structlog
 from sqlalchemy.exc import DBAPIError
 
-from controlplane.deployments import repository_fleet
+from controlplane.deployments import repository, repository_fleet
 from controlplane.deployments.service_apply import (
     CannotBuild,
     read_wish,
@@ -18,6 +18,7 @@ from controlplane.deployments.service_apply import (
 )
 from controlplane.deployments.service_converge import converge
 from controlplane.deployments.service_route import read_snapshot
+from controlplane.deployments.service_services import pause
 from controlplane.deployments.sweep import Sweep
 from controlplane.deployments.write_budget_rules import DEPLOYMENTS_KEPT
 from controlplane.kernel.errors import RempartError, Unavailable
@@ -29,6 +30,8 @@ from controlplane.plumbing.database import UnitOfWork
 from controlplane.plumbing.redis import ROUTING_KEY, publish_snapshot
 from controlplane.plumbing.schedule import Tick
 from controlplane.sovereignty import service as sovereignty
+from controlplane.tenancy import service as tenancy
+from controlplane.tenancy.domain import TenantStatus
 
 log = structlog.get_logger()
 I = TypeVar("I", bound=Id)  # noqa: E741 - the type variable of an Id
@@ -43,6 +46,8 @@ FORGET = Tick("deployments.forget_policies", 1_800)
 PRUNE = Tick("deployments.prune", 600)
 TICKS = (ROUTE, ADVANCE, APPLY, SWEEP, FORGET, PRUNE)
 
+# Who stops what an organization runs that was turned away.
+PLATFORM_ACTOR = "platform"
 SERVICES_PAGE = 200
 # A worker's limit is 60 s: what a sweep does not reach, the next one does (`Sweep`).
 SERVICES_MAX = 2_000
@@ -84,6 +89,11 @@ def consumers(context: Context) -> tuple[Consumer, ...]:
             frozenset({"deployment.created", "service.changed"}),
             effect=lambda event: _converge_one(context, event),
         ),
+        Consumer(
+            "deployments.stop_refused",
+            frozenset({"tenant.refused"}),
+            effect=lambda event: stop_refused(context, _tenant(event)),
+        ),
         Consumer("deployments.prune", frozenset({PRUNE.topic}), transactional=prune),
         Consumer("deployments.forget_policies", frozenset({FORGET.topic}), transactional=forget_policies),
         Consumer(
@@ -115,6 +125,17 @@ def consumers(context: Context) -> tuple[Consumer, ...]:
 def _tenant(event: Event) -> TenantId:
     assert event.tenant_id is not None
     return event.tenant_id
+
+
+def stop_refused(context: Context, tenant_id: TenantId) -> None:
+    """Stop what an organization runs that was turned away; each service in a transaction of its own."""
+    with context.database.system(tenant_id, is_read_only=True) as uow:
+        if tenancy.get_tenant(uow, tenant_id).status is not TenantStatus.REFUSED:
+            return
+        running = repository.list_running_ids(uow, tenant_id)
+    for service_id in running:
+        with context.database.system(tenant_id) as uow:
+            pause(uow, service_id, actor=PLATFORM_ACTOR, bound=None)
 
 
 def _converge_one(context: Context, event: Event) -> None:

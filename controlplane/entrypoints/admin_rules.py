@@ -60,6 +60,7 @@ _OPERATED: Final = (
     "/suspend",
     "/resume",
     "/approve",
+    "/refuse",
     "/retry",
     "/recovery_keys",
     "/issue",

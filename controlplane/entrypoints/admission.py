@@ -68,6 +68,7 @@ class Admission:
             await self.app(scope, receive, send)
             return
         address, key = bucket_of(client_of(scope, self._trusted)), _key_of(scope)
+        scope.setdefault("state", {})["address"] = address
         try:
             if key is None:
                 await self._admit_stranger(scope, receive, send, address)

@@ -71,12 +71,14 @@ _EVENT: Final[Json] = {
 }
 
 EXAMPLES: Final[dict[str, Any]] = {
-    "sign_up": _SIGNUP,
+    "sign_up": {**_SIGNUP, "accepted_terms": "2026-11"},
     "admin_create_organization": _SIGNUP,
     "update_organization": {"legal_name": "Acme SA", "address": _ADDRESS},
     "create_project": {"name": "chat", "description": "Chat service"},
     "update_project": {"description": "Assistant"},
     "admin_suspend_organization": {"reason": "Unpaid invoice."},
+    "admin_approve_organization": {"version": 1},
+    "admin_refuse_organization": {"reason": "The register names nobody of your name."},
     "admin_approve_tax_zone": {"reason": "SIRET 73282932000082, Cayenne."},
     "admin_set_quota": {"limit": 128},
     "create_api_key": {"name": "ci", "role": "developer", "project_id": _PROJECT, "expires_in_days": 90},

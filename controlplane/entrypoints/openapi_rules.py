@@ -15,8 +15,8 @@ Json = dict[str, Any]
 
 METHODS: Final = ("get", "post", "put", "patch", "delete")
 PROBLEM_MEDIA: Final = "application/problem+json"
-# The one operation that needs no key.
-PUBLIC: Final = frozenset({"sign_up"})
+# Operations that need no key.
+PUBLIC: Final = frozenset({"sign_up", "get_terms"})
 # Changes that say the whole new state, so that no version is lost by them.
 UNVERSIONED: Final = frozenset(
     {"revoke_api_key", "admin_revoke_api_key", "admin_set_quota", "admin_set_plan", "move_clock"}
@@ -37,7 +37,7 @@ _FILE_TEXTS: Final = {"application/jsonl": "One JSON document a line."}
 _IDEMPOTENCY_KEY: Final = "idempotency-key"
 
 DESCRIPTION: Final = """\
-Every request but signing up carries an API key: `Authorization: Bearer rmp_…`.
+Every request but those of signing up carries an API key: `Authorization: Bearer rmp_…`.
 
 **Errors** are RFC 9457 documents (`application/problem+json`): `code` is stable, `detail` is for people, `errors`
 names each refused field, and `request_id` (also the header `X-Request-Id`) finds the request in our logs.

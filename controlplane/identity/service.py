@@ -37,7 +37,7 @@ from controlplane.kernel.ids import ProjectId, TenantId
 from controlplane.kernel.keyring import Keyring
 from controlplane.plumbing.database import UnitOfWork
 from controlplane.tenancy import service as tenancy
-from controlplane.tenancy.domain import TenantStatus
+from controlplane.tenancy.domain import OPEN_STATUSES
 
 __all__ = [
     "KeyHolder",
@@ -87,7 +87,7 @@ class KeyHolder:
     """Whose key was sent, whether or not it opens anything any more; `key` is None for one that nobody has."""
 
     key: ApiKey | None
-    is_active: bool
+    is_open: bool
 
 
 def look_up(uow: UnitOfWork, raw_key: str, ring: Keyring) -> KeyHolder:
@@ -95,7 +95,7 @@ def look_up(uow: UnitOfWork, raw_key: str, ring: Keyring) -> KeyHolder:
     key = repository.find_by_hash(uow, key_rules.list_hashes(ring, raw_key))
     status = tenancy.find_status(uow, _NO_TENANT if key is None or key.tenant_id is None else key.tenant_id)
     known = key if key_rules.is_well_formed(raw_key) else None
-    return KeyHolder(known, status is TenantStatus.ACTIVE)
+    return KeyHolder(known, status in OPEN_STATUSES)
 
 
 def authenticate(uow: UnitOfWork, raw_key: str, ring: Keyring) -> Principal:
@@ -119,7 +119,7 @@ def admit(holder: KeyHolder, now: datetime) -> Principal:
         raise Unauthenticated(f"The API key {key.id} has expired; create a new one.", reason="expired_key")
     if Scope.MANAGE not in key.scopes:
         raise Forbidden("This API key may only call models on the gateway; it lacks the scope 'manage'.")
-    is_suspended = key.tenant_id is not None and not holder.is_active
+    is_suspended = key.tenant_id is not None and not holder.is_open
     return replace(to_principal(key), is_suspended=is_suspended)
 
 
@@ -131,8 +131,8 @@ def require_open(principal: Principal, method: str) -> None:
     """
     if principal.is_suspended and method not in READING:
         raise Suspended(
-            "The organization of this API key is suspended: it can read, and change nothing, until the platform "
-            "operator resumes it."
+            "The organization of this API key is suspended or was refused: it can read, and change nothing, until the "
+            "platform operator lets it in again."
         )
 
 

@@ -29,9 +29,17 @@ def sign_up(
     maker: KeyMaker,
     *,
     actor: str = SIGNUP_ACTOR,
+    terms: str | None = None,
+    pending_max: int | None = None,
 ) -> SignedUp:
-    """Create all three or none (platform transaction); Conflict when the organization's name is taken."""
-    tenant = tenancy.create_tenant(uow, organization_name, party, actor=actor)
+    """Create all three or none (platform transaction).
+
+    `terms`: the version that was accepted. `pending_max`: the organization waits for approval, beside at most so many
+    others. Errors: InvalidInput for a bad party, TooManyRequests where too many wait.
+    """
+    tenant = tenancy.create_tenant(
+        uow, organization_name, party, actor=actor, terms=terms, pending_max=pending_max
+    )
     project = tenancy.create_project(uow, tenant.id, project_name, "", actor=actor, is_default=True)
     wish = KeyWish(
         name="first key",

@@ -16,7 +16,15 @@ WARN_OF_ENDS = Tick("identity.warn_of_ends", 3600)
 TICKS = (PUBLISH_KEYS, WARN_OF_ENDS)
 
 _TOPICS = frozenset(
-    {"api_key.changed", "tenant.suspended", "tenant.resumed", "project.deleted", PUBLISH_KEYS.topic}
+    {
+        "api_key.changed",
+        "tenant.approved",
+        "tenant.refused",
+        "tenant.suspended",
+        "tenant.resumed",
+        "project.deleted",
+        PUBLISH_KEYS.topic,
+    }
 )
 
 

@@ -29,7 +29,7 @@ from controlplane.metering.domain import FrozenPeriod
 from controlplane.plumbing.database import UnitOfWork
 from controlplane.rating.domain import ENGINE_VERSION, RatedPeriod
 from controlplane.tenancy import service as tenancy
-from controlplane.tenancy.domain import BillingParty
+from controlplane.tenancy.domain import BillingParty, Tenant
 
 SYSTEM_ACTOR: Final = "system:invoicing"
 # Holds that an answer of VIES can lift.
@@ -96,13 +96,23 @@ def made_with(frozen: FrozenPeriod, part: RatedPeriod) -> dict[str, str]:
     }
 
 
+def find_customer_hold(tenant: Tenant) -> Hold | None:
+    """What about the customer itself stops a document: nobody has confirmed who it is, or it moved by itself."""
+    if not tenant.is_approved:
+        return Hold(
+            "organization_not_approved",
+            "Nobody has checked who this customer is: its documents wait until an operator approves the organization.",
+        )
+    return find_unapproved_move(tenant.billing_party, tenant.tax_zone)
+
+
 def decide_treatment(
     uow: UnitOfWork, draft: Invoice, party: BillingParty
 ) -> tuple[VatTreatment, dict[str, str]] | Hold:
     """The VAT row of a draft's services with the proof it rests on; VIES is asked where an answer is missing."""
-    moved = find_unapproved_move(party, tenancy.get_tenant(uow, draft.tenant_id).tax_zone)
-    if moved is not None:
-        return moved
+    hold = find_customer_hold(tenancy.get_tenant(uow, draft.tenant_id))
+    if hold is not None:
+        return hold
     answer = None
     if party.vat_id is not None:
         answer = repository.find_newest_vat_check(uow, draft.tenant_id, party.vat_id)

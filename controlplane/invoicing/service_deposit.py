@@ -34,9 +34,9 @@ def sell_deposit(
 ) -> Invoice:
     """Invoice a deposit of `net_minor` cents before VAT; ISSUED, or HELD with its reason and tried again.
 
-    Errors: NotFound for the tenant, InvalidInput for an amount that is none.
+    Errors: NotFound for the tenant, Conflict for one that nobody has approved, InvalidInput for an amount that is none.
     """
-    tenancy.get_tenant(uow, tenant_id)
+    tenancy.require_approved(uow, tenant_id)
     repository.lock_billing(uow, tenant_id)
     line = make_deposit_line(net_minor, label, _today(uow))
     draft = new_draft(uow, tenant_id, InvoiceKind.DEPOSIT, line.period, is_issue_wanted=True)

@@ -23,6 +23,7 @@ from controlplane.invoicing.events import InvoiceIssued
 from controlplane.invoicing.mentions_rules import missing_mentions
 from controlplane.invoicing.numbering_rules import NUMBER_MAX, format_number, next_in_series
 from controlplane.invoicing.posting_rules import make_entry, vat_account, vat_to_reverse
+from controlplane.invoicing.service_common import find_customer_hold
 from controlplane.invoicing.service_rating import (
     find_correction,
     hash_all,
@@ -32,7 +33,7 @@ from controlplane.invoicing.service_rating import (
 )
 from controlplane.invoicing.terms_rules import due_on
 from controlplane.invoicing.totals_rules import check_totals
-from controlplane.invoicing.vat_rules import decide_vat, find_unapproved_move, supply_day
+from controlplane.invoicing.vat_rules import decide_vat, supply_day
 from controlplane.kernel.errors import Conflict, InvalidInput, NotFound
 from controlplane.kernel.period import PARIS
 from controlplane.ledger import service as ledger
@@ -126,9 +127,9 @@ def _find_changed_fact(uow: UnitOfWork, invoice: Invoice) -> Hold | None:
         return None
     tenant = tenancy.get_tenant(uow, invoice.tenant_id)
     party = tenant.billing_party
-    moved = find_unapproved_move(party, tenant.tax_zone)
-    if moved is not None:
-        return moved
+    hold = find_customer_hold(tenant)
+    if hold is not None:
+        return hold
     answer = None
     if party.vat_id is not None:
         answer = repository.find_newest_vat_check(uow, invoice.tenant_id, party.vat_id)

@@ -98,6 +98,12 @@ class QuotaExceeded(RempartError):
     http_status = 409
 
 
+class ApprovalNeeded(QuotaExceeded):
+    """More than an organization may have before the operator has confirmed who it is."""
+
+    code = "approval_needed"
+
+
 class TooManyRequests(RempartError):
     """RFC 6585 §4: the caller has used up what it may ask for; `retry_after_seconds` says when to ask again."""
 

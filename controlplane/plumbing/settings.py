@@ -58,6 +58,12 @@ class Settings(BaseSettings):
     database_pool_size: int = Field(default=10, ge=1, le=100)
     # Whether anybody may register a company; otherwise the operator alone does.
     is_signup_open: bool = False
+    # Whether an operator confirms who signed up before it may have more than little.
+    is_approval_needed: bool = True
+    pending_signups_max: int = Field(default=200, ge=0, le=100_000)
+    # The terms of service that a new customer accepts: which version is in force, and where it is read.
+    terms_version: str = Field(default="2026-11", min_length=1, max_length=40)
+    terms_url: str = Field(default="", max_length=500)
     # What one key (twice that for its organization) or one address may do at the API; never off.
     rate_reads_per_minute: int = Field(default=1800, ge=1)
     rate_writes_per_minute: int = Field(default=600, ge=1)

@@ -255,7 +255,8 @@ class Edge:
     def _scope(self) -> str:
         principal: Principal | None = getattr(self.request.state, "principal", None)
         if principal is None:
-            return "anonymous"
+            # Strangers share no answers: a key that somebody guesses shows nothing of another's request.
+            return f"anonymous {getattr(self.request.state, 'address', '')}"[:64]
         return "platform" if principal.tenant_id is None else str(principal.tenant_id)
 
 

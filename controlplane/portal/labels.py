@@ -82,6 +82,8 @@ DONE: Mapping[str, str] = {
     "service_scaled": N_("The scaling limits were changed."),
     "key_revoked": N_("The key was revoked."),
     "budget_set": N_("The budget was set."),
+    "tenant_approved": N_("The organization was approved."),
+    "tenant_refused": N_("The organization was refused."),
     "tenant_suspended": N_("The organization was suspended."),
     "tenant_resumed": N_("The organization was resumed."),
     "pool_scaled": N_("The pool was told to change its size."),
@@ -94,6 +96,12 @@ PROBLEMS: Mapping[str, str] = {
     "conflict": N_("The present state does not allow this, or the name is taken."),
     "illegal_transition": N_("The present state does not allow this."),
     "quota_exceeded": N_("A quota of your organization is used up."),
+    "approval_needed": N_(
+        "Your organization waits for approval by the platform operator: until then it may have no more of this."
+    ),
+    "organization_suspended": N_(
+        "Your organization is suspended or was refused: you can read everything and change nothing."
+    ),
     "precondition_failed": N_("It has changed since you read it. Look again, then decide again."),
     "invalid_input": N_("Something in the form is not accepted."),
     "unavailable": N_("The service is busy. Try again in a moment."),
@@ -180,6 +188,7 @@ QUOTAS: Mapping[str, str] = {
     "projects": N_("Projects"),
     "services": N_("Services"),
     "gpus": N_("GPUs"),
+    "replicas": N_("Replicas"),
     "api_keys": N_("API keys"),
     "apps": N_("Apps"),
     "secrets": N_("Secrets"),
@@ -319,6 +328,7 @@ AUDIT_VERBS: Mapping[str, str] = {
     "remade": N_("remade"),
     "scaled": N_("scaled"),
     "resumed": N_("resumed"),
+    "refused": N_("refused"),
     "suspended": N_("suspended"),
     "allocated": N_("allocated"),
     "received": N_("received"),

@@ -119,8 +119,15 @@ class Rempart:
         """Send any request under this key. Errors: ApiError for a refusal, ConnectionLost for silence."""
         return self._transport.request(method, path, json=json, params=params, headers=headers)
 
+    def terms(self) -> Json:
+        """Return which terms of service a new customer accepts: `version` and `url`. Needs no key."""
+        return dict(self.request("GET", "/v1/terms").json()["terms"])
+
     def sign_up(self, body: Json, *, idempotency_key: str | None = None) -> Json:
-        """Create an organization, its first project and its first key (shown once). Needs no key."""
+        """Create an organization, its first project and its first key (shown once). Needs no key.
+
+        `body["accepted_terms"]` is the version of the terms of service that is accepted (`terms()`).
+        """
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else None
         return dict(self.request("POST", "/v1/signup", json=body, headers=headers).json())
 

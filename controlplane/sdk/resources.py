@@ -227,6 +227,20 @@ class Organizations(Readable):
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else None
         return dict(self.transport.request("POST", self.path, json=body, headers=headers).json())
 
+    def alike(self, identifier: str) -> Rows:
+        """Return other organizations that may be of the same company: by name, SIREN or VAT number."""
+        return list(self.transport.request("GET", at(self.path, identifier, "alike")).json()["organizations"])
+
+    def approve(self, identifier: str, *, version: int | None = None) -> Json:
+        """Confirm who an organization is that signed up itself, as it stood in `version` (None: as it stands now)."""
+        if version is None:
+            version = int(self.get(identifier)["version"])
+        return self._post(at(self.path, identifier, "approve"), {"version": version}, None)
+
+    def refuse(self, identifier: str, reason: str) -> Json:
+        """Turn away an organization that waits for approval; it reads `reason`."""
+        return self._post(at(self.path, identifier, "refuse"), {"reason": reason}, None)
+
     def approve_tax_zone(self, identifier: str, reason: str) -> Json:
         """Approve where an organization is taxed after its address changed; `reason` says by what proof."""
         return self._post(at(self.path, identifier, "tax_zone", "approve"), {"reason": reason}, None)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
 
 from controlplane.kernel.access import Action, Authorize, Resource
 from controlplane.kernel.errors import Forbidden, NotFound
@@ -10,15 +12,18 @@ from controlplane.kernel.ids import TenantId
 from controlplane.kernel.principal import Principal
 from controlplane.plumbing.web import EdgeDep, PagingDep
 from controlplane.tenancy import service
-from controlplane.tenancy.domain import QuotaName
+from controlplane.tenancy.domain import QuotaName, TenantStatus
 from controlplane.tenancy.schemas import (
+    AlikeList,
     OrganizationAnswer,
+    OrganizationApproval,
     OrganizationList,
     OrganizationShape,
     QuotaAnswer,
     QuotaList,
     QuotaSet,
     QuotaShape,
+    RefuseRequest,
     SuspendRequest,
     TaxZoneApproval,
     page_fields,
@@ -32,6 +37,7 @@ def make_admin_router(authorize: Authorize) -> APIRouter:
     """Build the operator's router; `authorize` raises Forbidden."""
     router = APIRouter(prefix="/v1/admin/organizations", tags=list(_TAGS))
     _add_reads(router, authorize)
+    _add_approval(router, authorize)
     _add_status(router, authorize)
     _add_tax_zone(router, authorize)
     _add_quotas(router, authorize)
@@ -40,10 +46,18 @@ def make_admin_router(authorize: Authorize) -> APIRouter:
 
 def _add_reads(router: APIRouter, authorize: Authorize) -> None:
     @router.get("", operation_id="admin_list_organizations", summary="List all organizations")
-    def list_all(edge: EdgeDep, page: PagingDep) -> OrganizationList:
+    def list_all(
+        edge: EdgeDep,
+        page: PagingDep,
+        statuses: Annotated[
+            list[TenantStatus] | None, Query(max_length=8, description="Only those in one of these states.")
+        ] = None,
+    ) -> OrganizationList:
         _check(edge.principal, authorize, Resource.ORGANIZATION, Action.READ)
         after = edge.page_after(page, _SCOPE)
-        found = edge.read(lambda uow: service.list_tenants(uow, after=after, limit=page.limit))
+        found = edge.read(
+            lambda uow: service.list_tenants(uow, after=after, limit=page.limit, statuses=statuses or ())
+        )
         return OrganizationList(
             organizations=[OrganizationShape.of(tenant) for tenant in found.items],
             **page_fields(page.limit, edge.next_cursor(found, _SCOPE)),
@@ -58,6 +72,44 @@ def _add_reads(router: APIRouter, authorize: Authorize) -> None:
         tenant_id = TenantId.parse(organization_id)
         tenant = edge.read(lambda uow: service.get_tenant(uow, tenant_id))
         return edge.answer(OrganizationAnswer.of(tenant), tenant.version)
+
+
+def _add_approval(router: APIRouter, authorize: Authorize) -> None:
+    @router.get(
+        "/{organization_id}/alike", operation_id="admin_list_alike_organizations",
+        summary="List other organizations that may be of the same company",
+    )  # fmt: skip
+    def list_alike(organization_id: str, edge: EdgeDep) -> AlikeList:
+        _check(edge.principal, authorize, Resource.ORGANIZATION, Action.READ)
+        tenant_id = TenantId.parse(organization_id)
+        found = edge.read(lambda uow: service.list_alike(uow, tenant_id))
+        return AlikeList(organizations=[OrganizationShape.of(tenant) for tenant in found])
+
+    @router.post(
+        "/{organization_id}/approve", operation_id="admin_approve_organization",
+        summary="Confirm who an organization is that signed up itself", response_model=OrganizationAnswer,
+    )  # fmt: skip
+    def approve(organization_id: str, body: OrganizationApproval, edge: EdgeDep) -> Response:
+        _check(edge.principal, authorize, Resource.ORGANIZATION, Action.OPERATE)
+        tenant_id, actor = TenantId.parse(organization_id), edge.principal.actor
+        return edge.write(
+            lambda uow: OrganizationAnswer.of(
+                service.approve(uow, tenant_id, expected_version=body.version, actor=actor)
+            ),
+            etag=lambda out: out.organization.version,
+        )
+
+    @router.post(
+        "/{organization_id}/refuse", operation_id="admin_refuse_organization",
+        summary="Turn away an organization that waits for approval", response_model=OrganizationAnswer,
+    )  # fmt: skip
+    def refuse(organization_id: str, body: RefuseRequest, edge: EdgeDep) -> Response:
+        _check(edge.principal, authorize, Resource.ORGANIZATION, Action.OPERATE)
+        tenant_id, actor = TenantId.parse(organization_id), edge.principal.actor
+        return edge.write(
+            lambda uow: OrganizationAnswer.of(service.refuse(uow, tenant_id, body.reason, actor=actor)),
+            etag=lambda out: out.organization.version,
+        )
 
 
 def _add_tax_zone(router: APIRouter, authorize: Authorize) -> None:

@@ -13,11 +13,23 @@ from controlplane.kernel.transitions import TransitionTable
 
 
 class TenantStatus(StrEnum):
+    """PENDING: it signed up itself and nobody has checked who it is. REFUSED: it was checked, and is not served."""
+
+    PENDING = "PENDING"
     ACTIVE = "ACTIVE"
     SUSPENDED = "SUSPENDED"
+    REFUSED = "REFUSED"
+
+
+# What these may do they do with limits; the others read, and change nothing.
+OPEN_STATUSES: Final = frozenset({TenantStatus.PENDING, TenantStatus.ACTIVE})
+# Who these are nobody has confirmed: no document is issued to them.
+UNAPPROVED_STATUSES: Final = frozenset({TenantStatus.PENDING, TenantStatus.REFUSED})
 
 
 class TenantTrigger(StrEnum):
+    APPROVE = "approve"
+    REFUSE = "refuse"
     SUSPEND = "suspend"
     RESUME = "resume"
 
@@ -25,6 +37,9 @@ class TenantTrigger(StrEnum):
 TRANSITIONS = TransitionTable(
     "tenant",
     {
+        (TenantStatus.PENDING, TenantTrigger.APPROVE): TenantStatus.ACTIVE,
+        (TenantStatus.PENDING, TenantTrigger.REFUSE): TenantStatus.REFUSED,
+        (TenantStatus.REFUSED, TenantTrigger.APPROVE): TenantStatus.ACTIVE,
         (TenantStatus.ACTIVE, TenantTrigger.SUSPEND): TenantStatus.SUSPENDED,
         (TenantStatus.SUSPENDED, TenantTrigger.RESUME): TenantStatus.ACTIVE,
     },
@@ -32,11 +47,15 @@ TRANSITIONS = TransitionTable(
 
 
 class QuotaName(StrEnum):
-    """What is limited for each tenant: everything that it can make more of. GPUS counts what its instances hold."""
+    """What is limited for each tenant: everything that it can make more of.
+
+    GPUS and REPLICAS count what all running services may grow to.
+    """
 
     PROJECTS = "projects"
     SERVICES = "services"
     GPUS = "gpus"
+    REPLICAS = "replicas"
     API_KEYS = "api_keys"
     APPS = "apps"
     SECRETS = "secrets"
@@ -47,6 +66,7 @@ QUOTA_WORDS: Final[Mapping[QuotaName, tuple[str, str]]] = {
     QuotaName.PROJECTS: ("projects", "delete a project that is empty"),
     QuotaName.SERVICES: ("services", "delete a service that is no longer used"),
     QuotaName.GPUS: ("GPUs", "scale a service down or pause it"),
+    QuotaName.REPLICAS: ("replicas", "scale a service down or pause it"),
     QuotaName.API_KEYS: ("live API keys", "revoke a key that is no longer used"),
     QuotaName.APPS: ("apps", "delete an app that is empty"),
     QuotaName.SECRETS: ("secrets", "delete a secret that no service uses"),
@@ -81,6 +101,8 @@ class Tenant:
 
     `tax_zone` is where it is taxed by what was shown at sign-up or approved since (`party_rules.TaxZone`); UNCLEAR:
     nothing was shown or approved yet. None: it was not recorded, and the billing party's own counts.
+    `suspension_reason` is also why it was refused. `terms` is the version of the terms of service that it accepted
+    last; None: an operator made it and no one has.
     """
 
     id: TenantId
@@ -92,6 +114,13 @@ class Tenant:
     version: int
     created_at: datetime
     updated_at: datetime
+    terms: str | None = None
+    terms_accepted_at: datetime | None = None
+
+    @property
+    def is_approved(self) -> bool:
+        """Whether somebody has confirmed who it is."""
+        return self.status not in UNAPPROVED_STATUSES
 
 
 @dataclass(frozen=True, slots=True)

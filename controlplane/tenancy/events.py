@@ -22,6 +22,16 @@ class TenantCreated(_TenantFact):
 
 
 @dataclass(frozen=True, slots=True)
+class TenantApproved(_TenantFact):
+    topic: ClassVar[str] = "tenant.approved"
+
+
+@dataclass(frozen=True, slots=True)
+class TenantRefused(_TenantFact):
+    topic: ClassVar[str] = "tenant.refused"
+
+
+@dataclass(frozen=True, slots=True)
 class TenantSuspended(_TenantFact):
     topic: ClassVar[str] = "tenant.suspended"
 

@@ -15,7 +15,8 @@ class TenantRow(Base):
     __tablename__ = "tenant"
 
     id: Mapped[TenantId] = mapped_column("tenant_id", IdType(TenantId), primary_key=True)
-    name: Mapped[str] = mapped_column(String(40), unique=True)
+    # Not unique: an answer "taken" would tell strangers who is a customer.
+    name: Mapped[str] = mapped_column(String(40))
     status: Mapped[str] = mapped_column(String(16))
     suspension_reason: Mapped[str | None] = mapped_column(String(500))
     legal_name: Mapped[str] = mapped_column(String(200))
@@ -28,11 +29,21 @@ class TenantRow(Base):
     city: Mapped[str] = mapped_column(String(100))
     address_country: Mapped[str] = mapped_column(String(2))
     tax_zone: Mapped[str | None] = mapped_column(String(16))
+    terms: Mapped[str | None] = mapped_column(String(40))
+    terms_accepted_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     version: Mapped[int] = mapped_column(Integer)
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     updated_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 
-    __table_args__ = (CheckConstraint("status IN ('ACTIVE', 'SUSPENDED')", name="status"),)
+    __table_args__ = (
+        CheckConstraint("status IN ('PENDING', 'ACTIVE', 'SUSPENDED', 'REFUSED')", name="status"),
+        CheckConstraint("(terms IS NULL) = (terms_accepted_at IS NULL)", name="terms_with_instant"),
+        Index("ix_tenant_pending", "tenant_id", postgresql_where=text("status = 'PENDING'")),
+        # By what an operator finds another organization of the same company.
+        Index("ix_tenant_name", "name"),
+        Index("ix_tenant_siren", "siren"),
+        Index("ix_tenant_vat_id", "vat_id"),
+    )
 
 
 class ProjectRow(Base):
@@ -58,12 +69,16 @@ class ProjectRow(Base):
 
 
 class QuotaDefaultRow(Base):
-    """The platform's own limits, as data: they bind every tenant that has no row of its own."""
+    """The platform's own limits, as data: they bind every tenant that has no row of its own.
+
+    `pending_count` binds each tenant that waits for approval, whatever its other limits say.
+    """
 
     __tablename__ = "quota_default"
 
     name: Mapped[str] = mapped_column(String(32), primary_key=True)
     limit_count: Mapped[int] = mapped_column(Integer)
+    pending_count: Mapped[int] = mapped_column(Integer)
 
 
 class QuotaRow(Base):

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from uuid import UUID
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 
 from controlplane.kernel.ids import ProjectId, TenantId
 from controlplane.plumbing.database import UnitOfWork
 from controlplane.tenancy.domain import (
+    OPEN_STATUSES,
     Address,
     BillingParty,
     Project,
@@ -29,6 +30,8 @@ def add_tenant(uow: UnitOfWork, tenant: Tenant) -> None:
         status=tenant.status,
         suspension_reason=tenant.suspension_reason,
         tax_zone=tenant.tax_zone,
+        terms=tenant.terms,
+        terms_accepted_at=tenant.terms_accepted_at,
         version=tenant.version,
         created_at=tenant.created_at,
         updated_at=tenant.updated_at,
@@ -97,24 +100,53 @@ def lock_tenant(uow: UnitOfWork, tenant_id: TenantId) -> TenantRow | None:
     ).one_or_none()
 
 
-def is_name_taken(uow: UnitOfWork, name: str) -> bool:
-    return uow.session.scalar(select(TenantRow.id).where(TenantRow.name == name)) is not None
+def lock_pending(uow: UnitOfWork) -> int:
+    """Make other sign-ups wait until this transaction ends; return how many organizations wait for approval."""
+    uow.session.execute(select(func.pg_advisory_xact_lock(7276)))
+    return (
+        uow.session.scalar(
+            select(func.count()).select_from(TenantRow).where(TenantRow.status == TenantStatus.PENDING)
+        )
+        or 0
+    )
 
 
-def list_tenants(uow: UnitOfWork, *, after: UUID | None, limit: int) -> Sequence[Tenant]:
+def list_alike(uow: UnitOfWork, tenant: Tenant, *, limit: int) -> Sequence[Tenant]:
+    """Other organizations, newest first, that may be of the same company: by name, SIREN or VAT number.
+
+    A French VAT number ends in the company's SIREN (CGI ann. II art. 242), so that either finds the other.
+    """
+    party = tenant.billing_party
+    same = [TenantRow.name == tenant.name, func.lower(TenantRow.legal_name) == party.legal_name.lower()]
+    sirens = {party.siren} - {None}
+    if party.vat_id is not None:
+        same.append(TenantRow.vat_id == party.vat_id)
+        if party.vat_id.startswith("FR"):
+            sirens.add(party.vat_id[4:])
+    for siren in sirens:
+        same += [TenantRow.siren == siren, TenantRow.vat_id.like(f"FR__{siren}")]
+    query = select(TenantRow).where(TenantRow.id != tenant.id, or_(*same))
+    return [to_tenant(row) for row in uow.session.scalars(query.order_by(TenantRow.id.desc()).limit(limit))]
+
+
+def list_tenants(
+    uow: UnitOfWork, *, after: UUID | None, limit: int, statuses: Collection[TenantStatus] = ()
+) -> Sequence[Tenant]:
     """Return up to `limit` tenants, newest first (platform transactions see all of them)."""
     query = select(TenantRow)
+    if statuses:
+        query = query.where(TenantRow.status.in_(statuses))
     if after is not None:
         query = query.where(TenantRow.id < TenantId(after))
     return [to_tenant(row) for row in uow.session.scalars(query.order_by(TenantRow.id.desc()).limit(limit))]
 
 
-def list_active_default_projects(uow: UnitOfWork) -> dict[TenantId, ProjectId]:
-    """Return the default project of each tenant that is active."""
+def list_open_default_projects(uow: UnitOfWork) -> dict[TenantId, ProjectId]:
+    """Return the default project of each tenant that may call models."""
     rows = uow.session.execute(
         select(ProjectRow.tenant_id, ProjectRow.id)
         .join(TenantRow, TenantRow.id == ProjectRow.tenant_id)
-        .where(ProjectRow.is_default, TenantRow.status == TenantStatus.ACTIVE)
+        .where(ProjectRow.is_default, TenantRow.status.in_(OPEN_STATUSES))
     )
     return {row.tenant_id: row.id for row in rows}
 
@@ -163,9 +195,18 @@ def delete_project(uow: UnitOfWork, tenant_id: TenantId, project_id: ProjectId) 
 
 
 def list_quotas(uow: UnitOfWork, tenant_id: TenantId) -> Sequence[Quota]:
-    """Return each limit as it binds the tenant: its own row, or else the platform's default."""
+    """Return each limit as it binds the tenant: its own row, or else the platform's default.
+
+    Of one that waits for approval no limit is higher than what all who wait may have.
+    """
+    is_pending = find_status(uow, tenant_id) is TenantStatus.PENDING
     rows = uow.session.execute(
-        select(QuotaDefaultRow.name, QuotaDefaultRow.limit_count, QuotaRow.limit_count)
+        select(
+            QuotaDefaultRow.name,
+            QuotaDefaultRow.limit_count,
+            QuotaRow.limit_count,
+            QuotaDefaultRow.pending_count,
+        )
         .join(
             QuotaRow,
             (QuotaRow.name == QuotaDefaultRow.name) & (QuotaRow.tenant_id == tenant_id),
@@ -173,10 +214,13 @@ def list_quotas(uow: UnitOfWork, tenant_id: TenantId) -> Sequence[Quota]:
         )
         .order_by(QuotaDefaultRow.name)
     )
-    return [
-        Quota(QuotaName(name), default if own is None else own, is_default=own is None)
-        for name, default, own in rows
-    ]
+    found = []
+    for name, default, own, pending in rows:
+        limit = default if own is None else own
+        found.append(
+            Quota(QuotaName(name), min(limit, pending) if is_pending else limit, is_default=own is None)
+        )
+    return found
 
 
 def set_quota(uow: UnitOfWork, tenant_id: TenantId, name: QuotaName, limit: int) -> None:
@@ -188,9 +232,10 @@ def set_quota(uow: UnitOfWork, tenant_id: TenantId, name: QuotaName, limit: int)
     )
 
 
-def lock_quota(uow: UnitOfWork, tenant_id: TenantId, name: QuotaName) -> int:
-    """Make others that count the same quota of the tenant wait until this transaction ends; return the limit.
+def lock_quota(uow: UnitOfWork, tenant_id: TenantId, name: QuotaName) -> tuple[int, bool]:
+    """Make others that count the same quota of the tenant wait until this transaction ends.
 
+    Return the limit, and whether it is the one of those who wait for approval.
     The limit is as it stood when the lock was asked for. What is counted against it must be read afterwards.
     """
     lock = func.pg_advisory_xact_lock(func.hashtextextended(f"{tenant_id}|{name}", 7275))
@@ -199,12 +244,15 @@ def lock_quota(uow: UnitOfWork, tenant_id: TenantId, name: QuotaName) -> int:
         .where(QuotaRow.tenant_id == tenant_id, QuotaRow.name == name.value)
         .scalar_subquery()
     )
-    row = uow.session.execute(
-        select(func.coalesce(own, QuotaDefaultRow.limit_count), lock).where(
-            QuotaDefaultRow.name == name.value
-        )
+    status = select(TenantRow.status).where(TenantRow.id == tenant_id).scalar_subquery()
+    limit, pending, status_now, _ = uow.session.execute(
+        select(
+            func.coalesce(own, QuotaDefaultRow.limit_count), QuotaDefaultRow.pending_count, status, lock
+        ).where(QuotaDefaultRow.name == name.value)
     ).one()
-    return int(row[0])
+    if status_now == TenantStatus.PENDING and pending < limit:
+        return int(pending), True
+    return int(limit), False
 
 
 def to_tenant(row: TenantRow) -> Tenant:
@@ -219,6 +267,8 @@ def to_tenant(row: TenantRow) -> Tenant:
         version=row.version,
         created_at=row.created_at,
         updated_at=row.updated_at,
+        terms=row.terms,
+        terms_accepted_at=row.terms_accepted_at,
     )
 
 

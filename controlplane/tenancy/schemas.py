@@ -59,7 +59,7 @@ class AddressShape(WireModel):
 class OrganizationCreate(WireModel):
     """A new organization and the company that pays for it."""
 
-    name: Slug = Field(description="Unique name on this platform.", examples=["acme"])
+    name: Slug = Field(description="Short name; others may have the same one.", examples=["acme"])
     legal_name: str = Field(
         min_length=1, max_length=200, description="Registered name.", examples=["Acme SAS"]
     )
@@ -117,16 +117,26 @@ class OrganizationUpdate(WireModel):
 
 class OrganizationShape(WireModel):
     id: str = Field(description="Id of the organization.", examples=["org_01jd00000000000000000000a0"])
-    name: str = Field(description="Unique name on this platform.", examples=["acme"])
+    name: str = Field(description="Short name; others may have the same one.", examples=["acme"])
     status: TenantStatus = Field(
-        description="ACTIVE, or SUSPENDED: then its keys are refused.", examples=["ACTIVE"]
+        description=(
+            "PENDING: it waits for the operator's approval under small limits; ACTIVE; SUSPENDED or REFUSED: it can "
+            "read and change nothing."
+        ),
+        examples=["ACTIVE"],
     )
-    suspension_reason: str | None = Field(description="Why it is suspended.", examples=[None])
+    suspension_reason: str | None = Field(description="Why it is suspended or was refused.", examples=[None])
     legal_name: str = Field(description="Registered name.", examples=["Acme SAS"])
     country: str = Field(description="Where the company is registered.", examples=["FR"])
     siren: str | None = Field(description="SIREN.", examples=["732829320"])
     vat_id: str | None = Field(description="VAT number.", examples=["FR44732829320"])
     address: AddressShape = Field(description="Address that invoices name.")
+    accepted_terms: str | None = Field(
+        description="Version of the terms of service that it accepted last.", examples=["2026-11"]
+    )
+    terms_accepted_at: datetime | None = Field(
+        description="When it accepted them.", examples=["2026-11-21T09:00:00Z"]
+    )
     version: int = Field(description="Counts changes; the ETag.", examples=[1])
     created_at: datetime = Field(description="When it signed up.", examples=["2026-11-21T09:00:00Z"])
     updated_at: datetime = Field(description="When it was changed last.", examples=["2026-11-21T09:00:00Z"])
@@ -151,6 +161,8 @@ class OrganizationShape(WireModel):
                 city=place.city,
                 country=place.country,
             ),
+            accepted_terms=tenant.terms,
+            terms_accepted_at=tenant.terms_accepted_at,
             version=tenant.version,
             created_at=tenant.created_at,
             updated_at=tenant.updated_at,
@@ -183,6 +195,26 @@ class TaxZoneApproval(WireModel):
         max_length=500,
         description="By what proof.",
         examples=["SIRET 73282932000082, Cayenne."],
+    )
+
+
+class OrganizationApproval(WireModel):
+    version: int = Field(
+        ge=1, le=2_147_483_647, description="The `version` that you looked at: another one is not approved.",
+        examples=[1],
+    )  # fmt: skip
+
+
+class RefuseRequest(WireModel):
+    reason: str = Field(
+        min_length=1, max_length=500, description="Shown to the organization.",
+        examples=["The company's register names nobody of your name."],
+    )  # fmt: skip
+
+
+class AlikeList(WireModel):
+    organizations: list[OrganizationShape] = Field(
+        description="Others of the same name, registered name, SIREN or VAT number, newest first; at most 50."
     )
 
 

@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from uuid import UUID
 
-from sqlalchemy.exc import IntegrityError
-
 from controlplane.audit import service as audit
-from controlplane.kernel.errors import Conflict, FieldProblem, InvalidInput, NotFound, QuotaExceeded
+from controlplane.kernel.errors import (
+    ApprovalNeeded,
+    Conflict,
+    FieldProblem,
+    InvalidInput,
+    NotFound,
+    QuotaExceeded,
+    TooManyRequests,
+)
 from controlplane.kernel.ids import ProjectId, TenantId
 from controlplane.plumbing.cursors import Page
 from controlplane.plumbing.database import UnitOfWork
@@ -26,7 +32,14 @@ from controlplane.tenancy.domain import (
     TenantStatus,
     TenantTrigger,
 )
-from controlplane.tenancy.events import BillingPartyChanged, TenantCreated, TenantResumed, TenantSuspended
+from controlplane.tenancy.events import (
+    BillingPartyChanged,
+    TenantApproved,
+    TenantCreated,
+    TenantRefused,
+    TenantResumed,
+    TenantSuspended,
+)
 from controlplane.tenancy.models import TenantRow
 from controlplane.tenancy.party_rules import (
     TaxZone,
@@ -45,6 +58,7 @@ from controlplane.tenancy.service_projects import (
 )
 
 __all__ = [
+    "approve",
     "approve_tax_zone",
     "change_billing_party",
     "check_party",
@@ -57,11 +71,14 @@ __all__ = [
     "find_status",
     "get_project",
     "get_tenant",
+    "list_alike",
     "list_calling_projects",
     "list_existing",
     "list_projects",
     "list_quotas",
     "list_tenants",
+    "refuse",
+    "require_approved",
     "resume",
     "set_quota",
     "suspend",
@@ -70,32 +87,48 @@ __all__ = [
 
 # More GPUs, services or projects than any site has is a typing mistake.
 QUOTA_LIMIT_MAX = 1_000_000
+# More organizations of one company than this are one finding, not several.
+ALIKE_MAX = 50
+PENDING_RETRY_SECONDS = 3600
 
 
-def create_tenant(uow: UnitOfWork, name: str, party: BillingParty, *, actor: str) -> Tenant:
-    """Create a tenant (platform transaction); Conflict when the name is taken, InvalidInput for a bad party."""
+def create_tenant(
+    uow: UnitOfWork,
+    name: str,
+    party: BillingParty,
+    *,
+    actor: str,
+    terms: str | None = None,
+    pending_max: int | None = None,
+) -> Tenant:
+    """Create a tenant (platform transaction): ACTIVE, or PENDING where `pending_max` says how many may wait at once.
+
+    Nothing in the answer tells whether there is another of the same name or company: an operator sees that before it
+    approves (`list_alike`). Errors: InvalidInput for a bad party, TooManyRequests where too many wait.
+    """
     check_party(party)
-    if repository.is_name_taken(uow, name):
-        raise _name_taken(name)
+    if pending_max is not None and repository.lock_pending(uow) >= pending_max:
+        raise TooManyRequests(
+            "Too many organizations wait for approval just now; sign up later, or ask the platform operator.",
+            retry_after_seconds=PENDING_RETRY_SECONDS,
+        )
     tenant = Tenant(
         id=TenantId.new(),
         name=name,
-        status=TenantStatus.ACTIVE,
+        status=TenantStatus.ACTIVE if pending_max is None else TenantStatus.PENDING,
         suspension_reason=None,
         billing_party=party,
         tax_zone=zone_at_sign_up(party),
         version=1,
         created_at=uow.now,
         updated_at=uow.now,
+        terms=terms,
+        terms_accepted_at=None if terms is None else uow.now,
     )
-    try:
-        repository.add_tenant(uow, tenant)
-    except IntegrityError as err:
-        # Two sign-ups met between the look and the insert; the database decides.
-        raise _name_taken(name) from err
+    repository.add_tenant(uow, tenant)
     audit.record(
         uow, tenant_id=tenant.id, actor=actor, action="organization.created", target=str(tenant.id),
-        detail={"name": name, "country": party.country},
+        detail={"name": name, "country": party.country, "status": tenant.status, "terms": terms},
     )  # fmt: skip
     uow.emit(TenantCreated(tenant.id))
     return tenant
@@ -131,10 +164,57 @@ def get_tenant(uow: UnitOfWork, tenant_id: TenantId) -> Tenant:
     return tenant
 
 
-def list_tenants(uow: UnitOfWork, *, after: UUID | None, limit: int) -> Page[Tenant]:
-    return Page.of(
-        repository.list_tenants(uow, after=after, limit=limit + 1), limit, lambda tenant: tenant.id.value
-    )
+def list_tenants(
+    uow: UnitOfWork, *, after: UUID | None, limit: int, statuses: Collection[TenantStatus] = ()
+) -> Page[Tenant]:
+    rows = repository.list_tenants(uow, after=after, limit=limit + 1, statuses=statuses)
+    return Page.of(rows, limit, lambda tenant: tenant.id.value)
+
+
+def list_alike(uow: UnitOfWork, tenant_id: TenantId) -> Sequence[Tenant]:
+    """Other organizations that may be of the same company, at most ALIKE_MAX (platform transaction)."""
+    return repository.list_alike(uow, get_tenant(uow, tenant_id), limit=ALIKE_MAX)
+
+
+def require_approved(uow: UnitOfWork, tenant_id: TenantId) -> None:
+    """Raise Conflict for a tenant that nobody has approved: no document may name a company that was only claimed."""
+    if not get_tenant(uow, tenant_id).is_approved:
+        raise Conflict(
+            "Nobody has checked who this organization is: approve it before anything is sold to it on paper."
+        )
+
+
+def approve(uow: UnitOfWork, tenant_id: TenantId, *, expected_version: int, actor: str) -> Tenant:
+    """Confirm who a tenant is, as its billing party stood in the version that was looked at.
+
+    From now on the ordinary limits bind it, and its documents can be issued. Errors: Conflict when it has changed
+    since, IllegalTransition when it does not wait.
+    """
+    row = _lock(uow, tenant_id)
+    if row.version != expected_version:
+        raise Conflict(
+            f"The organization changed after you looked at it: it is at version {row.version}. Look at it again."
+        )
+    row.status = TRANSITIONS.next(TenantStatus(row.status), TenantTrigger.APPROVE)
+    row.suspension_reason = None
+    _mark_changed(uow, row)
+    _record_operator_act(uow, tenant_id, actor, "organization.approved", f"version {expected_version}")
+    uow.emit(TenantApproved(tenant_id))
+    return repository.to_tenant(row)
+
+
+def refuse(uow: UnitOfWork, tenant_id: TenantId, reason: str, *, actor: str) -> Tenant:
+    """Turn away a tenant that waits: it goes on reading, and can use and change nothing.
+
+    Errors: IllegalTransition when it does not wait.
+    """
+    row = _lock(uow, tenant_id)
+    row.status = TRANSITIONS.next(TenantStatus(row.status), TenantTrigger.REFUSE)
+    row.suspension_reason = reason
+    _mark_changed(uow, row)
+    _record_operator_act(uow, tenant_id, actor, "organization.refused", reason)
+    uow.emit(TenantRefused(tenant_id))
+    return repository.to_tenant(row)
 
 
 def change_billing_party(
@@ -227,10 +307,16 @@ def check_quota(
     Other transactions that check the same quota wait until this one ends, so that `count_used` stays true.
     `times`: how often the limit may be filled for what lasts a moment only, such as a key beside its successor.
     """
-    limit = repository.lock_quota(uow, uow.tenant, name) * times
+    limit, is_pending = repository.lock_quota(uow, uow.tenant, name)
+    limit *= times
     used = count_used()
     if used + wanted > limit:
         what, remedy = QUOTA_WORDS[name]
+        if is_pending:
+            raise ApprovalNeeded(
+                f"Your organization waits for approval by the platform operator: until then it may have {limit} {what} "
+                f"and has {used}; {wanted} more would pass the limit."
+            )
         raise QuotaExceeded(
             f"The organization may have {limit} {what} and has {used}; {wanted} more would pass the limit: {remedy}, "
             "or ask the platform operator for a higher limit."
@@ -246,8 +332,8 @@ def create_counted_project(
 
 
 def list_calling_projects(uow: UnitOfWork) -> dict[TenantId, ProjectId]:
-    """Return the default project of every active tenant (platform transaction)."""
-    return repository.list_active_default_projects(uow)
+    """Return the default project of every tenant that may call models (platform transaction)."""
+    return repository.list_open_default_projects(uow)
 
 
 def _lock(uow: UnitOfWork, tenant_id: TenantId) -> TenantRow:
@@ -273,10 +359,3 @@ def _record_operator_act(uow: UnitOfWork, tenant_id: TenantId, actor: str, actio
 
 def _no_tenant(tenant_id: TenantId) -> NotFound:
     return NotFound(f"There is no organization {tenant_id}.")
-
-
-def _name_taken(name: str) -> Conflict:
-    return Conflict(
-        f"The organization name '{name}' is taken; choose another one.",
-        fields=(FieldProblem("organization.name", "is taken", "taken"),),
-    )

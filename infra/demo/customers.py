@@ -62,7 +62,7 @@ def sign_up(teller: Teller, stage: Stage) -> dict[str, Customer]:
     found = {}
     with Rempart("", stage.environment["REMPART_API_URL"]) as anonymous:
         for place, party in PARTIES.items():
-            made = anonymous.sign_up({"organization": party, "project": {"name": "main"}})
+            made = anonymous.sign_up(_signup_body(anonymous, party))
             found[place] = Customer(
                 made["organization"]["id"],
                 party["legal_name"],
@@ -79,9 +79,17 @@ def sign_up(teller: Teller, stage: Stage) -> dict[str, Customer]:
     return found
 
 
+def _signup_body(anonymous: Rempart, party: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "organization": party,
+        "project": {"name": "main"},
+        "accepted_terms": anonymous.terms()["version"],
+    }
+
+
 def _refuse_consumer(anonymous: Rempart) -> str:
     try:
-        anonymous.sign_up({"organization": CONSUMER, "project": {"name": "main"}})
+        anonymous.sign_up(_signup_body(anonymous, CONSUMER))
     except ApiError as refused:
         require(refused.status == 422, f"a consumer must be refused with 422, not {refused.status}")
         return first_problem(refused)

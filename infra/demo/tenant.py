@@ -66,13 +66,13 @@ def sign_up(teller: Teller, stage: Stage) -> Tenant:
     wrong = {**body, "organization": {**body["organization"], "siren": "732829321"}}  # type: ignore[dict-item]
     with Rempart("", stage.environment["REMPART_API_URL"]) as anonymous:
         try:
-            anonymous.sign_up(wrong)
+            anonymous.sign_up({**wrong, "accepted_terms": anonymous.terms()["version"]})
             require(False, "a SIREN with a wrong check digit must be refused")
         except ApiError as refused:
             teller.say(
                 f"a SIREN with a wrong check digit is refused ({refused.status}): {first_problem(refused)}"
             )
-        made = anonymous.sign_up(body)
+        made = anonymous.sign_up({**body, "accepted_terms": anonymous.terms()["version"]})
     key = made["api_key"]["secret"]
     stage.keep_key("tenant-key", key)
     teller.say(f"{made['organization']['legal_name']} signed up: {made['organization']['id']}")

@@ -192,6 +192,7 @@ def _api(addresses: Addresses, environment: Mapping[str, str], needs: tuple[str,
         "REMPART_GATEWAY_PORT": str(addresses.ports["gateway"]),
         # On one's own machine anybody may try what a customer sees first.
         "REMPART_IS_SIGNUP_OPEN": "true",
+        "REMPART_IS_APPROVAL_NEEDED": "false",
         # The portal of this machine says whose request it passes on.
         "REMPART_TRUSTED_PROXIES": "127.0.0.1",
     } | LOCAL_RATES

@@ -32,7 +32,7 @@ from tests.architecture.wall import (
 from tests.fixtures.tenants import bearer, make_key, sign_up
 
 # Operations that need no key at all.
-PUBLIC = frozenset({"sign_up"})
+PUBLIC = frozenset({"sign_up", "get_terms"})
 # Probes of the process and the description of the API: they hold no tenant's data.
 UNDESCRIBED = frozenset(
     {"/healthz", "/readyz", "/openapi.json", "/docs", "/docs/{slug}", "/docs/files/{name}"}

@@ -8,12 +8,15 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from fastapi import FastAPI
+
 from controlplane.einvoicing.tasks import render_invoice
 from controlplane.invoicing.domain import InvoiceId
 from controlplane.kernel.ids import TenantId
 from controlplane.kernel.period import PARIS
 from controlplane.plumbing.settings import Settings
 from tests.fixtures.billing import TOKENS, Billing, make_billing
+from tests.fixtures.tenants import signup_body
 from tests.integration.cli.shell import Shell
 from tests.integration.deployments.fleet import MODEL, Fleet
 from tests.unit.cli.commands import PRINTS, walk
@@ -37,6 +40,7 @@ class TestAnswers:
         _audit(owner, ("audit",), tmp_path / "own.jsonl")
         _law_and_sites(operator)
         _organizations(operator)
+        _approval(fleet, settings, owner, operator)
         _money(fleet, make_billing(fleet.api, fleet.database, settings), owner, operator, tmp_path)
         _audit(operator, ("admin", "audit"), tmp_path / "platform.jsonl")
         assert operator.ask("admin", "invoices", "files") == []
@@ -86,7 +90,9 @@ def _account(owner: Shell) -> None:
         "--vat-id",
         "FR44732829320",
     )
-    made = fresh.ask("signup", *body)
+    version = fresh.ask("terms")["version"]
+    assert fresh.run("signup", *body, "-o", "json").error["fields"][0]["field"] == "accepted_terms"
+    made = fresh.ask("signup", *body, "--accept-terms", version)
     assert fresh.ask("secrets-check", made["api_key"]["secret"])["is_well_formed"]
     wrong = fresh.run("secrets-check", "-o", "json", stdin=made["api_key"]["secret"][:-1] + "_")
     assert (wrong.code, json.loads(wrong.out)["is_well_formed"]) == (1, False)
@@ -375,6 +381,25 @@ def _prices(owner: Shell, operator: Shell, whose: str) -> None:
     assert operator.ask("admin", "credits", "list", whose) == owner.ask("costs", "credits") == [grant]
     operator.ask("admin", "usage", "show", whose)
     assert operator.ask("admin", "usage", "conflicts") == []
+
+
+def _approval(fleet: Fleet, settings: Settings, owner: Shell, operator: Shell) -> None:
+    """As an installation is where an operator confirms who signs up."""
+    app = fleet.api.app
+    assert isinstance(app, FastAPI)
+    app.state.settings = settings.model_copy(update={"is_approval_needed": True})
+    made = [fleet.api.post("/v1/signup", json=signup_body(name)).json() for name in ("twin-one", "twin-two")]
+    app.state.settings = settings
+    first, second = (each["organization"]["id"] for each in made)
+    names = ("admin", "organizations")
+    waiting = operator.ask(*names, "list", "--status", "PENDING")
+    assert {each["id"] for each in waiting} == {first, second}
+    assert second in {each["id"] for each in operator.ask(*names, "alike", first)}
+    assert operator.run(*names, "approve", first, "--version", "2", "-o", "json").error["code"] == "conflict"
+    assert operator.ask(*names, "approve", first)["status"] == "ACTIVE"
+    refused = operator.ask(*names, "refuse", second, "--reason", "Is another's company.")
+    assert (refused["status"], refused["suspension_reason"]) == ("REFUSED", "Is another's company.")
+    assert owner.run("admin", "organizations", "approve", first).code != 0
 
 
 def _organizations(operator: Shell) -> None:

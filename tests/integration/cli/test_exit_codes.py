@@ -15,7 +15,7 @@ from tests.unit.cli.commands import walk
 
 COMMANDS = [command.name for command in walk()]
 # Commands that need no key, and those that ask no server either.
-KEYLESS = {"login", "logout", "signup", "secrets-check", "context list", "context use"}
+KEYLESS = {"login", "logout", "terms", "signup", "secrets-check", "context list", "context use"}
 OFFLINE = {"logout", "secrets-check", "context list", "context use"}
 WHOLE_KEY = key_rules.build_key(KeyKind.SVC, "local", bytes(range(key_rules.RANDOM_BYTES)))
 NOBODY = "0" * 26
@@ -79,6 +79,9 @@ ARGUMENTS = {
     "admin keys revoke": f"key_{NOBODY}",
     "admin organizations recover": f"org_{NOBODY} --reason x",
     "admin organizations get": f"org_{NOBODY}",
+    "admin organizations alike": f"org_{NOBODY}",
+    "admin organizations approve": f"org_{NOBODY}",
+    "admin organizations refuse": f"org_{NOBODY} --reason x",
     "admin organizations suspend": f"org_{NOBODY} --reason x",
     "admin organizations approve-tax-zone": f"org_{NOBODY} --reason x",
     "admin organizations resume": f"org_{NOBODY}",
@@ -167,7 +170,7 @@ class TestExitCodes:
 
     def test_a_key_that_is_not_known_is_3_for_every_command(self, owner: Shell, tmp_path: Path) -> None:
         stranger = Shell(owner.capture, tmp_path / "stranger", owner.url, WHOLE_KEY)
-        for name in sorted(set(COMMANDS) - OFFLINE - {"signup"}):
+        for name in sorted(set(COMMANDS) - OFFLINE - {"signup", "terms"}):
             done = stranger.run(*words(name), stdin=WHOLE_KEY)
             assert (done.code, done.out, done.error["code"]) == (3, "", "unauthenticated"), name
             assert done.error["request_id"].startswith("req_")

@@ -41,7 +41,7 @@ MAKERS: dict[QuotaName, Maker] = {
     QuotaName.SECRETS: Maker("/v1/secrets", lambda n: {"name": f"s-{n}", "value": "v"}),
 }
 # Held by the deployments room, with a fleet: tests/integration/deployments.
-ELSEWHERE = {QuotaName.SERVICES, QuotaName.GPUS}
+ELSEWHERE = {QuotaName.SERVICES, QuotaName.GPUS, QuotaName.REPLICAS}
 
 
 def set_limit(api: TestClient, operator: dict[str, str], caller: Caller, name: QuotaName, limit: int) -> None:

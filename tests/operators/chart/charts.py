@@ -70,6 +70,8 @@ FULL: dict[str, Values] = {
             "kubeconfig": "rempart-cell",
         },
         "isSignupOpen": True,
+        "isApprovalNeeded": False,
+        "terms": {"version": "2026-11", "url": "https://cloud.example/terms"},
         "trustedProxies": ["10.2.0.0/16", "fd00:2::/64"],
         "rates": {"readsPerMinute": 6000, "failedSigninsPerMinute": 10},
         "portal": {"replicas": 3, "gatewayUrl": "http://eu-1-gateway.edge"},

@@ -18,6 +18,7 @@ Json = dict[str, Any]
 
 # Every verb of the client, with arguments that reach the wire.
 CALLS: dict[str, Callable[[Rempart], object]] = {
+    "get_terms": lambda c: c.terms(),
     "sign_up": lambda c: c.sign_up({}),
     "get_caller": lambda c: c.caller(),
     "explain_permission": lambda c: c.permission("app", "read"),
@@ -58,6 +59,9 @@ CALLS: dict[str, Callable[[Rempart], object]] = {
     "admin_list_organizations": lambda c: list(c.organizations.list()),
     "admin_create_organization": lambda c: c.organizations.create({}),
     "admin_get_organization": lambda c: c.organizations.get("x"),
+    "admin_list_alike_organizations": lambda c: c.organizations.alike("x"),
+    "admin_approve_organization": lambda c: c.organizations.approve("x", version=1),
+    "admin_refuse_organization": lambda c: c.organizations.refuse("x", "why"),
     "admin_approve_tax_zone": lambda c: c.organizations.approve_tax_zone("x", "why"),
     "admin_suspend_organization": lambda c: c.organizations.suspend("x", "why"),
     "admin_resume_organization": lambda c: c.organizations.resume("x"),
