@@ -1,17 +1,24 @@
-"""The VAT decision table for services supplied by electronic means, as dated rows with their legal source.
+"""The VAT decision table for services supplied by electronic means: dated rows with their legal source, read from data.
 
-Shapes: rows of one case do not overlap in time; a date that no row covers has no treatment, and the invoice is held.
+Shapes: rows of one case follow one another in time; a date that no row covers has no treatment: invoices are held.
+The rows stand in vat_table.toml beside this module, or in the operator's own file (`REMPART_VAT_TABLE`).
 Source: docs/french-law.md (table "VAT"), which links each row to its test. From 2027-01-01 the CIBS replaces the VAT
 articles of the CGI; references to the CGI stay lawful on invoices until 2028-06-30.
 """
 
 from __future__ import annotations
 
+import itertools
+import os
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Final
+from pathlib import Path
+from typing import Final, TypeVar
 
 from controlplane.invoicing.domain import VatCategory
 from controlplane.tenancy.party_rules import TaxZone
@@ -51,64 +58,126 @@ class VatRow:
     source: str
 
 
-# The reform's first step and the specifications that these rows were read against.
-_START: Final = date(2025, 1, 1)
-_CIBS: Final = date(2027, 1, 1)
-_CGI_LAST_DAY_ON_INVOICES: Final = date(2028, 7, 1)
+# Where an operator's own table lies; unset, it is the one of this version.
+TABLE_VARIABLE: Final = "REMPART_VAT_TABLE"
+_FIELDS: Final = frozenset(
+    {"case", "from", "until", "category", "rate", "vatex", "mention", "flow", "source"}
+)
 
-_S = VatCategory.STANDARD
-_O = VatCategory.OUTSIDE_SCOPE
-_AE = VatCategory.REVERSE_CHARGE
 
-VAT_ROWS: Final[tuple[VatRow, ...]] = (
-    VatRow(
-        VatCase.FR_BUSINESS, _START, None, _S, Decimal("20"), None, None, Flow.E_INVOICE,
-        "CGI art. 259-1° and 278",
-    ),
-    VatRow(
-        VatCase.FR_OVERSEAS_BUSINESS, _START, None, _S, Decimal("8.5"), None, None, Flow.E_INVOICE,
-        "CGI art. 296; BOI-TVA-GEO-20-40 (Guadeloupe, Martinique, La Réunion: one France, the customer's rate)",
-    ),
-    VatRow(
-        VatCase.FR_UNTAXED_OVERSEAS_BUSINESS, _START, _CIBS, _O, None, "VATEX-EU-O",
-        "TVA non applicable, art. 259-1° et 294-1 du CGI", Flow.E_REPORTING_10_1,
-        "CGI art. 294-1 and 259-1° (Guyane, Mayotte)",
-    ),
-    VatRow(
-        VatCase.FR_UNTAXED_OVERSEAS_BUSINESS, _CIBS, None, _O, None, "VATEX-EU-O",
-        "TVA non applicable, art. L211-7 et L211-92 du CIBS (ex art. 294-1 et 259-1° du CGI)",
-        Flow.E_REPORTING_10_1, "CIBS art. L211-7 and L211-92 (Guyane, Mayotte)",
-    ),
-    VatRow(
-        VatCase.FR_THIRD_TERRITORY_BUSINESS, _START, _CIBS, _O, None, "VATEX-EU-O",
-        "Prestation non soumise à la TVA française, art. 259-1° du CGI", Flow.E_REPORTING_10_1,
-        "CGI art. 259-1° (collectivities and territories outside French VAT)",
-    ),
-    VatRow(
-        VatCase.FR_THIRD_TERRITORY_BUSINESS, _CIBS, None, _O, None, "VATEX-EU-O",
-        "Prestation non soumise à la TVA française, art. L211-92 du CIBS (ex art. 259-1° du CGI)",
-        Flow.E_REPORTING_10_1, "CIBS art. L211-92",
-    ),
-    VatRow(
-        VatCase.MONACO_BUSINESS, _START, None, _S, Decimal("20"), None, None, Flow.E_REPORTING_10_1,
-        "Convention fiscale franco-monégasque du 18 mai 1963; CGI art. 278 (without a French SIREN: e-reporting)",
-    ),
-    VatRow(
-        VatCase.EU_BUSINESS, _START, _CGI_LAST_DAY_ON_INVOICES, _AE, Decimal("0"), "VATEX-EU-AE",
-        "Autoliquidation (art. 283-2 du CGI, art. 196 de la directive 2006/112/CE)", Flow.E_REPORTING_10_1,
-        "CGI art. 259-1° and 283-2; directive 2006/112/CE art. 44 and 196",
-    ),
-    VatRow(
-        VatCase.NON_EU_BUSINESS, _START, _CIBS, _O, None, "VATEX-EU-O",
-        "Prestation non soumise à la TVA française, art. 259-1° du CGI", Flow.E_REPORTING_10_1,
-        "CGI art. 259-1°",
-    ),
-    VatRow(
-        VatCase.NON_EU_BUSINESS, _CIBS, None, _O, None, "VATEX-EU-O",
-        "Prestation non soumise à la TVA française, art. L211-92 du CIBS (ex art. 259-1° du CGI)",
-        Flow.E_REPORTING_10_1, "CIBS art. L211-92",
-    ),
-)  # fmt: skip
+class VatTableError(Exception):
+    """A VAT table that cannot be used: the sentence names the file, the row and the field."""
+
+
+def load_table(path: Path) -> tuple[VatRow, ...]:
+    """Read a table (TOML, `[[row]]`; the fields are told in vat_table.toml) and check it.
+
+    Errors: VatTableError for a file that cannot be read, an unknown, missing or impossible field, rows of one case that
+    overlap, or a case without a row.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as err:
+        raise VatTableError(f"The VAT table {path} cannot be read: {err}") from err
+    written = content.get("row")
+    if set(content) != {"row"} or not isinstance(written, list):
+        raise VatTableError(f"The VAT table {path} holds rows only, each under [[row]].")
+    rows = []
+    for number, fields in enumerate(written, start=1):
+        try:
+            rows.append(_read_row(fields))
+        except (ValueError, ArithmeticError) as err:
+            raise VatTableError(f"Row {number} of the VAT table {path}: {err}") from err
+    problem = _find_gap_or_overlap(rows)
+    if problem:
+        raise VatTableError(f"The VAT table {path}: {problem}")
+    return tuple(rows)
+
+
+def _read_row(fields: object) -> VatRow:
+    if not isinstance(fields, dict):
+        raise ValueError("a row is a table of fields.")
+    unknown = sorted(set(fields) - _FIELDS)
+    if unknown:
+        raise ValueError(f"there is no field '{unknown[0]}'; the fields are {', '.join(sorted(_FIELDS))}.")
+    category = _choose(fields, "category", VatCategory)
+    valid_from, valid_to = _day(fields, "from"), _day(fields, "until") if "until" in fields else None
+    if valid_to is not None and valid_to <= valid_from:
+        raise ValueError("'until' is the first day after the row and lies after 'from'.")
+    vatex, mention, rate = _text(fields, "vatex"), _text(fields, "mention"), _rate(fields, category)
+    if (category is VatCategory.STANDARD) != (vatex is None) or (vatex is None) != (mention is None):
+        raise ValueError("'vatex' and 'mention' say why no tax is charged: both for AE and O, neither for S.")
+    source = _text(fields, "source")
+    if source is None:
+        raise ValueError("'source' names the article of law.")
+    return VatRow(
+        case=_choose(fields, "case", VatCase), valid_from=valid_from, valid_to=valid_to, category=category, rate=rate,
+        vatex=vatex, exemption_text=mention, flow=_choose(fields, "flow", Flow), source=source,
+    )  # fmt: skip
+
+
+_Word = TypeVar("_Word", bound=StrEnum)
+
+
+def _choose(fields: Mapping[str, object], name: str, kind: type[_Word]) -> _Word:
+    value = fields.get(name)
+    if value not in [member.value for member in kind]:
+        raise ValueError(f"'{name}' is one of {', '.join(kind)}, not {value!r}.")
+    return kind(str(value))
+
+
+def _day(fields: Mapping[str, object], name: str) -> date:
+    value = fields.get(name)
+    if not isinstance(value, date) or isinstance(value, datetime):
+        raise ValueError(f"'{name}' is a day such as 2027-01-01, without quotation marks.")
+    return value
+
+
+def _text(fields: Mapping[str, object], name: str) -> str | None:
+    value = fields.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(f"'{name}' is a text that is not empty.")
+    return value
+
+
+def _rate(fields: Mapping[str, object], category: VatCategory) -> Decimal | None:
+    """Percent with at most two decimals (BR-FR-DEC): above 0 for S, 0 for AE, none for O (BR-O-05)."""
+    value = fields.get("rate")
+    if category is VatCategory.OUTSIDE_SCOPE:
+        if value is not None:
+            raise ValueError("category O has no 'rate' (BR-O-05): leave it out.")
+        return None
+    if not isinstance(value, str) or re.fullmatch(r"[0-9]{1,2}(\.[0-9]{1,2})?", value) is None:
+        raise ValueError("'rate' is percent as a text with at most two decimals, such as \"8.5\".")
+    rate = Decimal(value)
+    if (rate > 0) != (category is VatCategory.STANDARD):
+        raise ValueError("'rate' is above 0 for S and 0 for AE.")
+    return rate
+
+
+def _find_gap_or_overlap(rows: Sequence[VatRow]) -> str:
+    """A sentence, or nothing. A case may end (that is warned of long before), but not pause."""
+    for case in VatCase:
+        ordered = sorted((row for row in rows if row.case is case), key=lambda row: row.valid_from)
+        if not ordered:
+            return f"the case {case} has no row."
+        for earlier, later in itertools.pairwise(ordered):
+            if earlier.valid_to is None or earlier.valid_to > later.valid_from:
+                return f"two rows of {case} overlap on {later.valid_from.isoformat()}."
+            if earlier.valid_to < later.valid_from:
+                return f"no row of {case} covers {earlier.valid_to.isoformat()}."
+    return ""
+
+
+def find_table(environment: Mapping[str, str]) -> Path:
+    """The table that this installation follows."""
+    return Path(environment.get(TABLE_VARIABLE) or Path(__file__).with_name("vat_table.toml"))
+
+
+# Read when a program starts: with a table that cannot be used none does, and the sentence says why.
+VAT_ROWS: Final[tuple[VatRow, ...]] = load_table(find_table(os.environ))
 
 # The case of a business by the zone of its establishment.
 CASES: Final = {
