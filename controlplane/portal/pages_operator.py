@@ -18,6 +18,8 @@ router = APIRouter(prefix="/operator")
 # Legal facts that a page reads: an installation has some hundred.
 FACTS_MAX = 2_000
 INVOICES_SHOWN = 10
+# Who these are nobody has confirmed.
+UNAPPROVED = ("PENDING", "REFUSED")
 
 
 @router.get("/datacenters")
@@ -101,6 +103,28 @@ def suspend(visit: OperatorDep, organization_id: str) -> Response:
     return visit.go(f"/operator/tenants/{organization_id}", done="tenant_suspended")
 
 
+@router.post("/tenants/{organization_id}/approve")
+def approve(visit: OperatorDep, organization_id: str) -> Response:
+    """Approve what the page showed: the form carries the version."""
+    version = visit.field("version")
+    if not (version.isascii() and version.isdigit() and 0 < len(version) < 10):
+        return _tenant_page(visit, organization_id, wrong=N_("Look at the organization again."), status=422)
+    visit.api.organizations.approve(organization_id, version=int(version))
+    return visit.go(f"/operator/tenants/{organization_id}", done="tenant_approved")
+
+
+@router.post("/tenants/{organization_id}/refuse")
+def refuse(visit: OperatorDep, organization_id: str) -> Response:
+    reason = visit.field("reason")
+    if not reason:
+        return _tenant_page(visit, organization_id, wrong=N_("Fill in this field."), status=422)
+    try:
+        visit.api.organizations.refuse(organization_id, reason)
+    except InvalidRequest as refused:
+        return _tenant_page(visit, organization_id, wrong=refused.message, status=422)
+    return visit.go(f"/operator/tenants/{organization_id}", done="tenant_refused")
+
+
 @router.post("/tenants/{organization_id}/resume")
 def resume(visit: OperatorDep, organization_id: str) -> Response:
     visit.api.organizations.resume(organization_id)
@@ -127,10 +151,12 @@ def _tenant_page(visit: SignedIn, organization_id: str, wrong: str = "", status:
         if refused.status != 404:
             raise
         plan = None
+    tenant = api.organizations.get(organization_id)
     return visit.page(
         "operator_tenant.html",
         status=status,
-        tenant=api.organizations.get(organization_id),
+        tenant=tenant,
+        alike=api.organizations.alike(organization_id) if tenant["status"] in UNAPPROVED else [],
         quotas=api.organizations.quotas(organization_id),
         plan=plan,
         invoices=invoices,

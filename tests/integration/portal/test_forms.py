@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 
 from tests.fixtures.portal import World, spare_key
+from tests.fixtures.tenants import signup_body
 
 NEW: dict[str, Any] = {
     "app_id": "new", "app_name": "forms", "name": "by-form", "model": "smollm2-135m-instruct", "instance_type": "",
@@ -215,6 +217,31 @@ def test_the_operator_suspends_and_resumes_a_tenant_and_scales_a_pool(world: Wor
         assert visitor.send(pools, f"{pools}/essonne-1-cpu/scale", replicas="99999").status_code == 422
         done = visitor.send(pools, f"{pools}/essonne-1-cpu/scale", replicas="1")
         assert done.status_code == 303, done.text
+
+
+@pytest.mark.case("W7")
+@pytest.mark.parametrize("decision", ["approve", "refuse"])
+def test_the_operator_sees_who_is_alike_and_decides(world: World, decision: str) -> None:
+    app = world.fleet.api.app
+    assert isinstance(app, FastAPI)
+    before = app.state.settings
+    app.state.settings = before.model_copy(update={"is_approval_needed": True})
+    made = world.fleet.api.post("/v1/signup", json=signup_body(f"claims-{decision}")).json()
+    app.state.settings = before
+    tenant = f"/operator/tenants/{made['organization']['id']}"
+    with world.signed_in(world.operator_key) as visitor:
+        page = visitor.get(tenant)
+        assert "These may be the same company" in page
+        assert f"/operator/tenants/{world.newcomer.organization_id}" in page
+        assert f"{tenant}/suspend" not in page
+        assert visitor.send(tenant, f"{tenant}/refuse", reason="").status_code == 422
+        assert visitor.send(tenant, f"{tenant}/approve", version="x").status_code == 422
+        assert visitor.send(tenant, f"{tenant}/approve", version="7").status_code == 409
+        done = visitor.send(tenant, f"{tenant}/{decision}", version="1", reason="Is another's company.")
+        assert done.status_code == 303, done.text
+        page = visitor.get(done.headers["location"])
+        said = {"approve": "The organization was approved", "refuse": "another&#39;s company."}[decision]
+        assert said in page
 
 
 def test_the_why_path_of_an_excluded_datacenter_is_shown(world: World) -> None:
