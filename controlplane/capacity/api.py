@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path
 from fastapi.responses import Response
 
 from controlplane.capacity import service
 from controlplane.capacity.domain import Datacenter
 from controlplane.capacity.schemas import (
-    NodeList,
     NodePoolIn,
     NodePoolList,
     NodePoolPatch,
     NodePoolReply,
-    from_node,
     from_node_pool,
 )
 from controlplane.capacity.schemas_sites import (
@@ -267,29 +265,6 @@ def delete_node_pool(node_pool_name: NodePoolName, edge: EdgeDep) -> Response:
         lambda uow: service.delete_node_pool(
             uow, node_pool_name, actor=edge.principal.actor, expected_version=expected
         )
-    )
-
-
-@router.get(
-    "/v1/admin/nodes", operation_id="list_nodes", summary="List machines by name", response_model=NodeList
-)
-def list_nodes(
-    edge: EdgeDep,
-    pool: Annotated[str | None, Query(max_length=50, description="Only those of this pool.")] = None,
-    limit: Annotated[int, Query(ge=1, le=200, description="How many items a page holds.")] = 50,
-    cursor: Annotated[
-        str | None, Query(max_length=63, description="`next_cursor` of the page before.")
-    ] = None,
-) -> NodeList:
-    require(edge.principal, Resource.NODE, Action.READ)
-    nodes = edge.read(lambda uow: service.list_nodes(uow, pool_name=pool, after=cursor, limit=limit + 1))
-    kept = nodes[:limit]
-    has_next = len(nodes) > limit
-    return NodeList(
-        nodes=[from_node(node) for node in kept],
-        limit=limit,
-        has_next=has_next,
-        next_cursor=kept[-1].name if has_next else None,
     )
 
 

@@ -21,6 +21,15 @@ class ProviderKind(StrEnum):
         return self is ProviderKind.KWOK
 
 
+class NodeAction(StrEnum):
+    """What the platform operator may ask for one machine; the words that its cell reads."""
+
+    CORDON = "cordon"
+    UNCORDON = "uncordon"
+    DRAIN = "drain"
+    REPLACE = "replace"
+
+
 class PoolState(StrEnum):
     """REFUSED: its cell's API server did not take it. REMOVED: somebody who kept it by hand deleted it there."""
 
@@ -72,7 +81,8 @@ class NodePool:
     """A group of equal machines in one cell. `ready_nodes` is what the cell reported last.
 
     `nodes_seen`: machines that the cell reported last; `nodes_there`: that may exist; both with those that drain.
-    `held_reason`: why somebody keeps the custom resource by hand in the cell; empty when nobody does.
+    `held_reason`: why somebody keeps the custom resource by hand in the cell; empty when nobody does. `node_orders`:
+    what is asked for single machines, each with `claim`, `uid`, `action`, `since`.
     """
 
     id: NodePoolId
@@ -102,6 +112,7 @@ class NodePool:
     node_labels: dict[str, str] = field(default_factory=dict)
     node_taints: tuple[dict[str, str], ...] = ()
     held_reason: str = ""
+    node_orders: tuple[dict[str, str], ...] = ()
 
     @property
     def is_simulated(self) -> bool:
@@ -113,7 +124,8 @@ class Node:
     """A machine as its cell reports it; `acceptance` is the record of the check that let it in.
 
     `is_ready`: a tenant's work would be placed on it; `reason` and `message` say why, or why not. `labels` and
-    `taints` are those of its pool.
+    `taints` are those of its pool. `uid`: of its claim. `is_drained` None: it is not being drained; `drain_message`
+    says which pods are left. `order`: what was asked for it last, over REST, at `ordered_at`.
     """
 
     name: str
@@ -131,6 +143,11 @@ class Node:
     gpus: int = 0
     labels: dict[str, str] = field(default_factory=dict)
     taints: tuple[dict[str, str], ...] = ()
+    uid: str = ""
+    is_drained: bool | None = None
+    drain_message: str = ""
+    order: NodeAction | None = None
+    ordered_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

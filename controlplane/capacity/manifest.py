@@ -10,11 +10,13 @@ from operators.apis.v1alpha1 import (
     Accelerator,
     GPUNodePool,
     GPUNodePoolSpec,
+    NodeOrder,
     NodeTaint,
     ObjectMeta,
     Provider,
     TaintEffect,
 )
+from operators.apis.v1alpha1 import NodeAction as WireNodeAction
 from operators.apis.v1alpha1 import ProviderKind as WireProviderKind
 from operators.apis.v1alpha1.node_names import KEY_PATTERN, VALUE_PATTERN, label_error, taint_error
 
@@ -43,6 +45,15 @@ def build_node_pool(pool: NodePool, replicas: int | None = None) -> dict[str, An
         node_taints=[
             NodeTaint(key=taint["key"], value=taint["value"], effect=TaintEffect(taint["effect"]))
             for taint in pool.node_taints
+        ],
+        node_orders=[
+            NodeOrder(
+                claim=order["claim"],
+                uid=order["uid"],
+                action=WireNodeAction(order["action"]),
+                since=order["since"],
+            )
+            for order in pool.node_orders
         ],
         paused=pool.is_paused,
     )

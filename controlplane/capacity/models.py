@@ -66,6 +66,7 @@ class NodePoolRow(Base):
 
     `nodes_seen` is how many machines the cell reported last, `nodes_there` how many may exist: raised with each wish,
     lowered once the cell has read it. `held_reason` is set while somebody keeps the custom resource by hand.
+    `node_orders`: what is asked for single machines, each with the claim's name and uid.
     """
 
     __tablename__ = "node_pool"
@@ -88,6 +89,7 @@ class NodePoolRow(Base):
     node_labels: Mapped[dict[str, str]] = mapped_column(JSONB, default=dict)
     node_taints: Mapped[list[dict[str, str]]] = mapped_column(JSONB, default=list)
     held_reason: Mapped[str] = mapped_column(Text, default="")
+    node_orders: Mapped[list[dict[str, str]]] = mapped_column(JSONB, default=list)
     ready_nodes: Mapped[int] = mapped_column(Integer, default=0)
     gpus_reserved: Mapped[int] = mapped_column(Integer, default=0)
     cpu_milli_reserved: Mapped[int] = mapped_column(Integer, default=0)
@@ -124,6 +126,9 @@ class NodeRow(Base):
     accepted_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     acceptance: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
     observed_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    uid: Mapped[str] = mapped_column(String(64), default="")
+    is_drained: Mapped[bool | None] = mapped_column()
+    drain_message: Mapped[str] = mapped_column(Text, default="")
 
     __table_args__ = (Index("ix_node_pool_name", "pool_name"),)
 

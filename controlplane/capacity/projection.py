@@ -57,7 +57,8 @@ def read_node(resource: Mapping[str, Any], observed_at: datetime) -> Node:
     claim = NodeClaim.model_validate(resource)
     status = claim.status
     acceptance = None if status is None else status.acceptance
-    ready = next((c for c in (() if status is None else status.conditions) if c.type == "Ready"), None)
+    conditions = {each.type: each for each in (() if status is None else status.conditions)}
+    ready, drained = conditions.get("Ready"), conditions.get("Drained")
     return Node(
         name=claim.metadata.name,
         pool_name=claim.spec.pool_ref,
@@ -80,4 +81,7 @@ def read_node(resource: Mapping[str, Any], observed_at: datetime) -> Node:
         taints=tuple(
             {"key": t.key, "value": t.value, "effect": str(t.effect)} for t in claim.spec.node_taints
         ),
+        uid=claim.metadata.uid or "",
+        is_drained=None if drained is None else drained.status == "True",
+        drain_message="" if drained is None else drained.message,
     )

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from controlplane.capacity.domain import Datacenter, Node, NodePool, PoolState, ProviderKind, SiteRole
+from controlplane.capacity.domain import (
+    Datacenter,
+    Node,
+    NodeAction,
+    NodePool,
+    PoolState,
+    ProviderKind,
+    SiteRole,
+)
 from controlplane.capacity.models import (
     CellRow,
     DatacenterRow,
@@ -181,6 +189,9 @@ def upsert_node(uow: UnitOfWork, node: Node) -> None:
         "gpus": node.gpus,
         "labels": node.labels,
         "taints": list(node.taints),
+        "uid": node.uid,
+        "is_drained": node.is_drained,
+        "drain_message": node.drain_message,
     }
     uow.session.execute(
         insert(NodeRow)
@@ -197,21 +208,48 @@ def delete_nodes_except(uow: UnitOfWork, present: frozenset[str]) -> None:
     uow.session.execute(delete(NodeRow).where(NodeRow.name.not_in(sorted(present))))
 
 
-def list_nodes(uow: UnitOfWork, *, pool_name: str | None, after: str | None, limit: int) -> list[Node]:
+def list_nodes(uow: UnitOfWork, *, pool_name: str | None, after: str | None, limit: int | None) -> list[Node]:
     query = select(NodeRow).order_by(NodeRow.name).limit(limit)
     if pool_name is not None:
         query = query.where(NodeRow.pool_name == pool_name)
     if after is not None:
         query = query.where(NodeRow.name > after)
-    return [_to_node(row) for row in uow.session.scalars(query)]
+    rows = uow.session.scalars(query).all()
+    orders = _orders_of(uow, {row.pool_name for row in rows})
+    return [_to_node(row, orders) for row in rows]
 
 
 def find_node(uow: UnitOfWork, name: str) -> Node | None:
     row = uow.session.get(NodeRow, name)
-    return None if row is None else _to_node(row)
+    return None if row is None else _to_node(row, _orders_of(uow, {row.pool_name}))
 
 
-def _to_node(row: NodeRow) -> Node:
+def list_claim_uids(uow: UnitOfWork, pool_name: str) -> set[str]:
+    """Uids of all claims that a pool is known to have."""
+    return set(uow.session.scalars(select(NodeRow.uid).where(NodeRow.pool_name == pool_name)))
+
+
+def has_order_of_another(uow: UnitOfWork, pool_name: str, claim: str, uid: str) -> bool:
+    """Whether something is asked for an earlier machine of this name."""
+    query = select(NodePoolRow.node_orders).where(NodePoolRow.name == pool_name)
+    orders = uow.session.scalars(query).one_or_none() or []
+    return any(order["claim"] == claim and order["uid"] != uid for order in orders)
+
+
+def list_names_with_orders(uow: UnitOfWork) -> list[str]:
+    """Pools of which something is asked for single machines."""
+    query = select(NodePoolRow.name).where(func.jsonb_array_length(NodePoolRow.node_orders) > 0)
+    return list(uow.session.scalars(query.order_by(NodePoolRow.name)))
+
+
+def _orders_of(uow: UnitOfWork, pool_names: set[str]) -> dict[str, dict[str, str]]:
+    """What is asked for single machines of these pools, by the claim's uid."""
+    query = select(NodePoolRow.node_orders).where(NodePoolRow.name.in_(sorted(pool_names)))
+    return {order["uid"]: order for orders in uow.session.scalars(query) for order in orders}
+
+
+def _to_node(row: NodeRow, orders: Mapping[str, Mapping[str, str]]) -> Node:
+    order = orders.get(row.uid)
     return Node(
         name=row.name,
         pool_name=row.pool_name,
@@ -228,6 +266,11 @@ def _to_node(row: NodeRow) -> Node:
         gpus=row.gpus,
         labels=dict(row.labels),
         taints=tuple(row.taints),
+        uid=row.uid,
+        is_drained=row.is_drained,
+        drain_message=row.drain_message,
+        order=None if order is None else NodeAction(order["action"]),
+        ordered_at=None if order is None else datetime.fromisoformat(order["since"]),
     )
 
 
@@ -293,4 +336,5 @@ def _to_pool(row: NodePoolRow, site: DatacenterRow, cell: CellRow) -> NodePool:
         node_labels=dict(row.node_labels),
         node_taints=tuple(row.node_taints),
         held_reason=row.held_reason,
+        node_orders=tuple(row.node_orders),
     )

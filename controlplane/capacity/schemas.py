@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from controlplane.capacity.domain import Node, NodePool, ProviderKind
+from controlplane.capacity.domain import NodePool, ProviderKind
 from controlplane.capacity.manifest import MARK_KEY_PATTERN, MARK_VALUE_PATTERN
 from controlplane.kernel import bounds
 from controlplane.plumbing.web import WireModel
@@ -156,41 +156,6 @@ class NodePoolList(WireModel):
     next_cursor: str | None = Field(description="`cursor` of the next page; null on the last one.")
 
 
-class AcceptanceCheckOut(WireModel):
-    name: str = Field(description="What was checked.")
-    result: str = Field(description="How it ended: passed, failed, skipped or simulated.")
-    detail: str = Field(description="What was measured.")
-
-
-class NodeOut(WireModel):
-    name: str = Field(description="Name of the claim for this machine.")
-    pool: str = Field(description="Name of its pool.")
-    node: str = Field(description="Name of its Kubernetes node; empty until it has one.")
-    phase: str = Field(description="How far it has come.")
-    is_ready: bool = Field(description="Whether tenants' work would be placed on it now.")
-    reason: str = Field(description="Why it is ready, or why not, in one word.")
-    message: str = Field(description="The same in a sentence; empty when its cell said nothing.")
-    is_leaving: bool = Field(description="Whether it is being drained and given back.")
-    gpus: int = Field(description="GPUs of the machine.")
-    labels: dict[str, str] = Field(description="Labels that its pool gives it.")
-    taints: list[TaintIn] = Field(description="Taints that its pool gives it.")
-    is_simulated: bool = Field(description="Whether it is simulated.")
-    accepted_at: datetime | None = Field(description="When it passed its acceptance check; null until then.")
-    acceptance: list[AcceptanceCheckOut] = Field(description="The checks of its acceptance.")
-    observed_at: datetime = Field(description="When its cell last reported on it.")
-
-
-class NodeReply(WireModel):
-    node: NodeOut
-
-
-class NodeList(WireModel):
-    nodes: list[NodeOut]
-    limit: int = Field(description="How many items a page holds.")
-    has_next: bool = Field(description="Whether more follow.")
-    next_cursor: str | None = Field(description="`cursor` of the next page; null on the last one.")
-
-
 def from_node_pool(pool: NodePool) -> NodePoolOut:
     return NodePoolOut(
         id=str(pool.id),
@@ -218,24 +183,4 @@ def from_node_pool(pool: NodePool) -> NodePoolOut:
         message=pool.message or (f"Kept by hand in its cell: {pool.held_reason}" if pool.held_reason else ""),
         created_at=pool.created_at,
         version=pool.version,
-    )
-
-
-def from_node(node: Node) -> NodeOut:
-    return NodeOut(
-        name=node.name,
-        pool=node.pool_name,
-        node=node.node_name,
-        phase=node.phase,
-        is_ready=node.is_ready,
-        reason=node.reason,
-        message=node.message,
-        is_leaving=node.is_leaving,
-        gpus=node.gpus,
-        labels=node.labels,
-        taints=[TaintIn.model_validate(taint) for taint in node.taints],
-        is_simulated=node.is_simulated,
-        accepted_at=node.accepted_at,
-        acceptance=[AcceptanceCheckOut(**check) for check in node.acceptance],
-        observed_at=node.observed_at,
     )

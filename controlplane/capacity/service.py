@@ -6,6 +6,24 @@ from controlplane.capacity import repository
 from controlplane.capacity.domain import NodePool, PoolOffer, PoolState
 from controlplane.capacity.events import CapacityChanged
 from controlplane.capacity.models import ReservationRow
+from controlplane.capacity.service_nodes import (
+    get_node as get_node,
+)
+from controlplane.capacity.service_nodes import (
+    list_nodes as list_nodes,
+)
+from controlplane.capacity.service_nodes import (
+    observe_node_claim as observe_node_claim,
+)
+from controlplane.capacity.service_nodes import (
+    observe_node_claim_gone as observe_node_claim_gone,
+)
+from controlplane.capacity.service_nodes import (
+    order_node as order_node,
+)
+from controlplane.capacity.service_nodes import (
+    settle_node_claims as settle_node_claims,
+)
 from controlplane.capacity.service_pools import (
     PoolChanges as PoolChanges,
 )
@@ -22,22 +40,10 @@ from controlplane.capacity.service_pools import (
     find_node_pool as find_node_pool,
 )
 from controlplane.capacity.service_pools import (
-    get_node as get_node,
-)
-from controlplane.capacity.service_pools import (
     get_node_pool as get_node_pool,
 )
 from controlplane.capacity.service_pools import (
     list_node_pools as list_node_pools,
-)
-from controlplane.capacity.service_pools import (
-    list_nodes as list_nodes,
-)
-from controlplane.capacity.service_pools import (
-    observe_node_claim as observe_node_claim,
-)
-from controlplane.capacity.service_pools import (
-    observe_node_claim_gone as observe_node_claim_gone,
 )
 from controlplane.capacity.service_pools import (
     observe_node_pool as observe_node_pool,
@@ -50,9 +56,6 @@ from controlplane.capacity.service_pools import (
 )
 from controlplane.capacity.service_pools import (
     scale_node_pool as scale_node_pool,
-)
-from controlplane.capacity.service_pools import (
-    settle_node_claims as settle_node_claims,
 )
 from controlplane.capacity.service_pools import (
     settle_node_pools as settle_node_pools,

@@ -8,11 +8,11 @@ from typing import Any
 
 from controlplane.audit import service as audit
 from controlplane.capacity import repository
-from controlplane.capacity.domain import Node, NodePool, PoolState, ProviderKind
+from controlplane.capacity.domain import NodePool, PoolState, ProviderKind
 from controlplane.capacity.events import CapacityChanged, NodePoolChanged
 from controlplane.capacity.manifest import find_mark_problems
 from controlplane.capacity.models import CellRow, DatacenterRow, NodePoolRow
-from controlplane.capacity.projection import PoolReport, read_node, read_pool
+from controlplane.capacity.projection import PoolReport, read_pool
 from controlplane.capacity.service_sites import draw_of, limits_of, require_load, tell_pools
 from controlplane.capacity.site_rules import count_there, find_excess, nodes_needed, replicas_to_start
 from controlplane.kernel import bounds
@@ -80,6 +80,7 @@ def create_node_pool(
         node_labels=dict(node_labels or {}),
         node_taints=[dict(taint) for taint in node_taints],
         held_reason="",
+        node_orders=[],
         state=PoolState.ACTIVE,
         message="",
         created_at=uow.now,
@@ -182,17 +183,6 @@ def list_node_pools(uow: UnitOfWork, *, after: Any = None, limit: int | None = N
     return repository.list_pools(uow, after=after, limit=limit)
 
 
-def list_nodes(uow: UnitOfWork, *, pool_name: str | None, after: str | None, limit: int) -> list[Node]:
-    return repository.list_nodes(uow, pool_name=pool_name, after=after, limit=limit)
-
-
-def get_node(uow: UnitOfWork, name: str) -> Node:
-    node = repository.find_node(uow, name)
-    if node is None:
-        raise NotFound(f"There is no machine '{name}'.")
-    return node
-
-
 def refuse_node_pool(uow: UnitOfWork, name: str, sentence: str) -> None:
     """Record that the cell's API server refused the pool, in its words."""
     row = repository.find_pool_row(uow, name, is_locked=True)
@@ -265,19 +255,6 @@ def settle_node_pools(uow: UnitOfWork, present: frozenset[str]) -> None:
     for pool in repository.list_pools(uow):
         if pool.name not in present:
             observe_node_pool_gone(uow, pool.name)
-
-
-def settle_node_claims(uow: UnitOfWork, present: frozenset[str]) -> None:
-    """Forget nodes whose claims a whole list of the cell no longer has."""
-    repository.delete_nodes_except(uow, present)
-
-
-def observe_node_claim(uow: UnitOfWork, resource: Mapping[str, Any]) -> None:
-    repository.upsert_node(uow, read_node(resource, uow.now))
-
-
-def observe_node_claim_gone(uow: UnitOfWork, name: str) -> None:
-    repository.delete_node(uow, name)
 
 
 def _require_nodes(provider: ProviderKind, replicas: int) -> None:

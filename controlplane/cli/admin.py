@@ -12,6 +12,7 @@ from controlplane.cli import (
     admin_keys,
     admin_law,
     admin_ledger,
+    admin_nodes,
     admin_payments,
     admin_prices,
     admin_sites,
@@ -31,7 +32,7 @@ app.add_typer(admin_keys.app, name="keys", help="Keys of the operator's people a
 app.add_typer(organizations, name="organizations", help="Customers and their limits.")
 app.add_typer(admin_sites.datacenters, name="datacenters", help="Sites.")
 app.add_typer(admin_sites.pools, name="pools", help="Pools of equal machines.")
-app.add_typer(admin_sites.nodes, name="nodes", help="Machines.")
+app.add_typer(admin_nodes.nodes, name="nodes", help="Machines.")
 app.add_typer(admin_law.entities, name="entities", help="Legal entities.")
 app.add_typer(admin_law.holdings, name="holdings", help="Who holds what of whom.")
 app.add_typer(admin_law.certifications, name="certifications", help="Certificates of entities and sites.")

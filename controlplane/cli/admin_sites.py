@@ -1,4 +1,4 @@
-"""`rempart admin datacenters`, `pools`, `nodes`."""
+"""`rempart admin datacenters`, `pools`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from controlplane.cli.completion import DATACENTERS, ENTITIES, POOLS, offer
+from controlplane.cli.completion import DATACENTERS, ENTITIES, offer
 from controlplane.cli.config import connect
 from controlplane.cli.errors import WrongUse
 from controlplane.cli.names import DatacenterArgument, PoolArgument
@@ -14,7 +14,6 @@ from controlplane.cli.output import Format, OutputOption, show_done, show_list, 
 
 datacenters = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 pools = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
-nodes = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 SITE_COLUMNS = (
     ("code", "code"),
@@ -35,16 +34,6 @@ POOL_COLUMNS = (
     ("paused", "paused"),
     ("state", "state"),
     ("message", "message"),
-)
-NODE_COLUMNS = (
-    ("name", "name"),
-    ("pool", "pool"),
-    ("phase", "phase"),
-    ("ready", "is_ready"),
-    ("reason", "reason"),
-    ("gpus", "gpus"),
-    ("simulated", "is_simulated"),
-    ("accepted", "accepted_at"),
 )
 ReplicasArgument = Annotated[int, typer.Argument(min=0, max=2000, help="Machines wanted.")]
 PueOption = Annotated[int | None, typer.Option(help="PUE in thousandths: 1200 is 1.20.")]
@@ -240,18 +229,6 @@ def delete_pool(pool: PoolArgument, output: OutputOption = Format.TABLE) -> None
     with connect() as client:
         client.node_pools.delete(pool)
     show_done({"name": pool, "is_deleted": True}, f"Deleted {pool}.", output, name="name")
-
-
-@nodes.command("list")
-def list_nodes(
-    pool: Annotated[
-        str | None, typer.Option(help="Only those of this pool.", autocompletion=offer(POOLS))
-    ] = None,
-    output: OutputOption = Format.TABLE,
-) -> None:
-    """List machines with their phase and the date of their acceptance check."""
-    with connect() as client:
-        show_list(client.nodes.list(pool=pool), NODE_COLUMNS, output, name="name")
 
 
 def read_labels(texts: list[str]) -> dict[str, str]:

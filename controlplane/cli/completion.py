@@ -66,6 +66,7 @@ HOLDINGS = Source(lambda api, filters: api.holdings.list(**filters), "id", "hold
 CERTIFICATIONS = Source(lambda api, filters: api.certifications.list(**filters), "id", "framework")
 DATACENTERS = Source(lambda api, filters: api.datacenters.list(**filters), "code", "name")
 POOLS = Source(lambda api, filters: api.node_pools.list(**filters), "name", "datacenter")
+NODES = Source(lambda api, filters: api.nodes.list(**filters), "name", "phase")
 PLANS = Source(lambda api, _: api.prices.plans(), "code", "title_en")
 SKUS = Source(lambda api, _: api.prices.skus(), "code", "description_en")
 

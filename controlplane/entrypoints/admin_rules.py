@@ -67,6 +67,10 @@ _OPERATED: Final = (
     "/hold",
     "/close",
     "/match",
+    "/cordon",
+    "/uncordon",
+    "/drain",
+    "/replace",
 )
 _UPDATED: Final = ("/roll",)
 _DELETED: Final = ("/end",)

@@ -147,6 +147,8 @@ EXAMPLES: Final[dict[str, Any]] = {
     "create_service": {"app_id": "app_01jd00000000000000000000a0", "definition": _DEFINITION},
     "replace_service": {"definition": _DEFINITION},
     "update_service": {"definition": {"scalings": [{"min": 1, "max": 2}]}},
+    "drain_node": {"is_forced": False},
+    "replace_node": {"is_forced": False},
     "rollback_service": {"deployment_id": "dep_01jd00000000000000000000a0"},
     "scale_service": {"min": 0, "max": 2},
     "ingest_usage_events": {

@@ -8,6 +8,7 @@ from controlplane.audit.api import make_admin_router as make_admin_audit_router
 from controlplane.audit.api import make_router as make_audit_router
 from controlplane.audit.api_security import make_admin_security_router, make_security_router
 from controlplane.capacity.api import router as capacity_router
+from controlplane.capacity.api_nodes import router as nodes_router
 from controlplane.catalogue.api import make_sizes_router
 from controlplane.catalogue.api import router as catalogue_router
 from controlplane.deployments.api import router as deployments_router
@@ -51,6 +52,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     operator_keys_router,
     sovereignty_router,
     capacity_router,
+    nodes_router,
     catalogue_router,
     make_sizes_router(price_sizes),
     deployments_router,

@@ -54,7 +54,10 @@ STATUSES: Mapping[str, tuple[str, str]] = {
     "Registering": (N_("Registering"), "wait"),
     "Validating": (N_("Validating"), "wait"),
     "Ready": (N_("Ready"), "good"),
+    "NotReady": (N_("Not ready"), "bad"),
+    "Cordoned": (N_("Cordoned"), "warn"),
     "Draining": (N_("Draining"), "wait"),
+    "Drained": (N_("Drained"), "warn"),
     "Releasing": (N_("Releasing"), "wait"),
     "Failed": (N_("Failed"), "bad"),
 }

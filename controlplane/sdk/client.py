@@ -83,7 +83,7 @@ class Rempart:
         self.organizations = money.Organizations(sender, "/v1/admin/organizations", "organization")
         self.datacenters = api.Datacenters(sender, "/v1/admin/datacenters", "datacenter")
         self.node_pools = api.NodePools(sender, "/v1/admin/node_pools", "node_pool")
-        self.nodes = api.Collection(sender, "/v1/admin/nodes", "node")
+        self.nodes = api.Nodes(sender, "/v1/admin/nodes", "node")
         self.legal_entities = api.Facts(sender, "/v1/admin/legal_entities", "legal_entity", "legal_entities")
         self.holdings = api.Facts(sender, "/v1/admin/holdings", "holding")
         self.certifications = api.Facts(sender, "/v1/admin/certifications", "certification")

@@ -219,6 +219,27 @@ class NodePools(Deletable):
 
 
 @dataclass(frozen=True, slots=True)
+class Nodes(Readable):
+    """Single machines. What is asked for one lasts until something else is asked, or until it is gone."""
+
+    def cordon(self, name: str) -> Json:
+        """Keep new work off it."""
+        return self._post(at(self.path, name, "cordon"), None, None)
+
+    def uncordon(self, name: str) -> Json:
+        """Let it take work again."""
+        return self._post(at(self.path, name, "uncordon"), None, None)
+
+    def drain(self, name: str, *, is_forced: bool = False) -> Json:
+        """Cordon it and ask what runs there to leave; `is_drained` of the machine says when that is done."""
+        return self._post(at(self.path, name, "drain"), {"is_forced": is_forced}, None)
+
+    def replace(self, name: str, *, is_forced: bool = False) -> Json:
+        """Drain it, give it back and ask for another in its place."""
+        return self._post(at(self.path, name, "replace"), {"is_forced": is_forced}, None)
+
+
+@dataclass(frozen=True, slots=True)
 class Organizations(Readable):
     """All organizations, for the platform operator."""
 

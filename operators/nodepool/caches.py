@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from operators.lib.objects import Obj, ObjectKey, labels_of, uid_of
 from operators.lib.store import Change, Store
-from operators.nodepool.domain import ANNOTATION_CLAIM_UID, LABEL_NODE_CLAIM, PodFacts
+from operators.nodepool.domain import ANNOTATION_CLAIM_UID, LABEL_NODE_CLAIM, Order, PodFacts
 from operators.nodepool.drain_rules import BudgetFacts
+from operators.nodepool.order_rules import order_of
 from operators.nodepool.resources import acceptance_name
 from operators.nodepool.views import budget_facts, pod_facts
 
@@ -63,6 +64,24 @@ class Caches:
         """The pool that the claim names."""
         return self.pools.find(claim["spec"]["poolRef"])
 
+    def order_of(self, claim: Obj) -> Order | None:
+        """What is asked for this very machine."""
+        pool = self.pool_of(claim)
+        return None if pool is None else order_of(claim, pool)
+
+    def keys_of_orders(self, change: Change) -> Iterable[ObjectKey]:
+        """A pool wakes the claims that it newly says something of."""
+        old, new = (
+            {
+                each["claim"]: each
+                for each in (pool["spec"].get("nodeOrders") or [] if pool is not None else [])
+            }
+            for pool in (change.old, change.new)
+        )
+        return [
+            ObjectKey("", name) for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)
+        ]
+
     def drain_timeout_s(self, claim: str, default_s: float) -> float:
         """How long disruption budgets hold up the drain of this claim's node: its pool says."""
         found = self.claims.find(claim)
@@ -91,6 +110,8 @@ class Caches:
             if claim is None:
                 continue
             phase = (claim.get("status") or {}).get("phase")
-            if claim["metadata"].get("deletionTimestamp") or phase == "Validating":
+            order = self.order_of(claim)
+            is_drained = order is not None and order.action == "drain"
+            if claim["metadata"].get("deletionTimestamp") or phase == "Validating" or is_drained:
                 keys.append(ObjectKey("", name))
         return keys

@@ -50,6 +50,7 @@ from operators.nodepool.domain import (
 )
 from operators.nodepool.metrics import NodePoolMetrics
 from operators.nodepool.node_rules import missing_labels, wanted_taints
+from operators.nodepool.orders import Orders
 from operators.nodepool.pool_rules import why_outside
 from operators.nodepool.providers.base import Machine, NoCapacity, Provider, Terminal, Transient, Unsupported
 from operators.nodepool.resources import acceptance_name, build_acceptance_pod, build_quarantine, wire_taint
@@ -58,6 +59,8 @@ from operators.nodepool.teardown import Teardown
 from operators.nodepool.views import claim_facts, machine_order, node_facts, work_of
 
 log = structlog.get_logger(__name__)
+# A node takes no work for one of these because somebody wants it so, or because it is on its way.
+EXPECTED = frozenset({Reason.LAUNCHING, Reason.WAITING_FOR_NODE, Reason.DRAINING, Reason.DRAINED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,7 @@ class ClaimController:
         self._caches = caches
         self._providers = providers
         self._teardown = teardown
+        self._orders = Orders(caches, teardown)
         self._metrics = metrics
 
     async def reconcile(self, key: ObjectKey, world: World) -> Result:
@@ -156,6 +160,9 @@ class ClaimController:
                 await self._start_acceptance(scene, world)
             elif is_new_failure(scene.facts, decision) and scene.provider.has_hosts:
                 await self._set_host_aside(scene, decision, world)
+            decision = await self._orders.carry_out(
+                scene.claim, scene.facts, scene.node, scene.seen, decision, world
+            )
         return decision, None
 
     async def _set_host_aside(self, scene: Scene, decision: Decision, world: World) -> None:
@@ -190,7 +197,7 @@ class ClaimController:
             if is_new_failure(scene.facts, decision):
                 self._metrics.acceptances.labels(pool, "failed").inc()
             if ready.reason != Reason.ACCEPTANCE_RUNNING:
-                is_bad = ready.reason not in (Reason.LAUNCHING, Reason.WAITING_FOR_NODE)
+                is_bad = ready.reason not in EXPECTED
                 world.events.record(scene.claim, ready.reason, ready.message, is_warning=is_bad)
         elif ready is not None and ready.status == "True" and scene.facts.ready_reason != Reason.NODE_READY:
             world.events.record(scene.claim, Reason.NODE_READY, ready.message)

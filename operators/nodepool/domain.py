@@ -28,6 +28,8 @@ ANNOTATION_CLAIM_UID = "rempart.eu/claim-uid"
 ANNOTATION_NODE_UID = "rempart.eu/node-uid"
 # The acceptance record of a node, kept on the Node itself: it outlives the claim's status.
 ANNOTATION_ACCEPTED = "rempart.eu/accepted"
+# Since when the order stands that was carried out on the Node last: an uncordon opens it once.
+ANNOTATION_ORDER = "rempart.eu/order"
 TAINT_UNVALIDATED = "rempart.eu/unvalidated"
 TAINT_SIMULATED = "rempart.eu/simulated"
 GPU_RESOURCE = "nvidia.com/gpu"
@@ -207,6 +209,15 @@ class NodeFacts:
     def is_unvalidated(self) -> bool:
         """Whether the node still carries the taint of an unchecked machine."""
         return any(taint.key == TAINT_UNVALIDATED for taint in self.taints)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is asked for one machine: a word of NodeAction, and since when, as written and as an instant."""
+
+    action: str
+    since_text: str
+    since: datetime
 
 
 class Outcome(StrEnum):

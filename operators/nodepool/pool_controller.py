@@ -7,6 +7,7 @@ from datetime import datetime
 
 import structlog
 
+from operators.apis.v1alpha1 import NodeAction
 from operators.apis.v1alpha1 import NodeClaimPhase as Phase
 from operators.lib.clock import wire_time
 from operators.lib.conditions import NEGATIVE, find_condition
@@ -18,6 +19,7 @@ from operators.lib.store import Change
 from operators.nodepool.caches import Caches
 from operators.nodepool.domain import CLAIMS_FINALIZER, MANAGER
 from operators.nodepool.metrics import NodePoolMetrics
+from operators.nodepool.order_rules import order_of
 from operators.nodepool.pool_rules import (
     ClaimPlan,
     ClaimSummary,
@@ -56,6 +58,7 @@ def summary_of(claim: Obj, pool: Obj, node: Obj | None, now: datetime) -> ClaimS
     is_usable = ready is not None and ready["status"] == "True"
     is_accepted = bool((status.get("acceptance") or {}).get("passedAt"))
     # Read of few: a claim whose node is silent is not usable.
+    order = order_of(claim, pool)
     seen = node_facts(node) if node is not None and is_accepted and not is_usable else None
     return ClaimSummary(
         name=claim["metadata"]["name"],
@@ -66,6 +69,7 @@ def summary_of(claim: Obj, pool: Obj, node: Obj | None, now: datetime) -> ClaimS
         ready_reason=ready["reason"] if ready is not None else "",
         ready_message=str(ready.get("message") or "") if ready is not None else "",
         is_outdated=is_outdated(claim["spec"], pool["spec"]),
+        is_ordered_out=order is not None and order.action == NodeAction.REPLACE,
         lost_s=elapsed_s(seen.not_ready_since, now) if seen is not None and not seen.is_ready else None,
     )
 

@@ -28,7 +28,7 @@ class ClaimSummary:
     """One claim of the pool.
 
     `is_outdated`: its spec is not what the pool would ask for now. `lost_s`: seconds that its accepted node
-    has been NotReady, None if it is not.
+    has been NotReady, None if it is not. `is_ordered_out`: somebody asked for another machine in its place.
     """
 
     name: str
@@ -40,6 +40,7 @@ class ClaimSummary:
     ready_message: str = ""
     is_outdated: bool = False
     lost_s: float | None = None
+    is_ordered_out: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +120,17 @@ def decide_claims(pool: PoolFacts, claims: Sequence[ClaimSummary]) -> ClaimPlan:
     A claim that is being deleted still holds its name and its machine, so a replacement waits for it:
     there are never more machines than `replicas` because of a replacement. New claims take the lowest
     free ordinals. Of too many, unusable ones go first, then the highest ordinals. When the number is
-    right, lost and outdated ones are replaced within the pool's budget.
+    right, lost and outdated ones are replaced within the pool's budget. One that somebody asked to replace goes
+    at once.
     """
     if pool.is_deleting:
         return ClaimPlan(delete=tuple(claim.name for claim in claims if not claim.is_deleting))
     if pool.is_paused:
         return ClaimPlan()
     live = [claim for claim in claims if not claim.is_deleting]
+    ordered = tuple(claim.name for claim in live if claim.is_ordered_out)
+    if ordered:
+        return ClaimPlan(delete=ordered, why="ordered")
     if len(live) > pool.replicas:
         order = sorted(live, key=lambda claim: (claim.is_usable, not claim.is_outdated, -claim.ordinal))
         return ClaimPlan(delete=tuple(claim.name for claim in order[: len(live) - pool.replicas]))

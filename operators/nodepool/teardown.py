@@ -6,10 +6,12 @@ that was refused is asked again later and later, from a share of the request rat
 
 import asyncio
 from collections.abc import Iterable
+from datetime import datetime, timedelta
 
 import structlog
 
 from operators.apis.v1alpha1 import NodeClaimPhase as Phase
+from operators.lib.clock import wire_time
 from operators.lib.conditions import ConditionValue
 from operators.lib.controller import Result, World
 from operators.lib.errors import ApiError, Conflict, is_transient
@@ -80,7 +82,7 @@ class Teardown:
         if node is not None:
             # Whatever the status says: what is still there is drained first.
             try:
-                plan = await self._drain(node, facts, world)
+                plan = await self._drain(node, facts, facts.deleting_since, world)
             except ApiError as err:
                 if is_transient(err):
                     raise
@@ -104,7 +106,29 @@ class Teardown:
         world.events.record(claim, "DrainRefused", text, is_warning=True)
         return Result(refused_retry_s(facts, world.clock.now()))
 
-    async def _drain(self, node: Obj, facts: ClaimFacts, world: World) -> DrainPlan | None:
+    async def drain_living(
+        self, node: Obj, facts: ClaimFacts, since: datetime, world: World, *, was_empty: bool
+    ) -> tuple[str, float | None]:
+        """One round on a node that stays; what is left on it, empty if nothing, and when to look again.
+
+        A node that was found empty is not asked for again before the cache shows a pod.
+        """
+        pods = [pod for pod in self._caches.pods_on(node["metadata"]["name"]) if not pod.is_acceptance]
+        plan = self._plan(pods, facts, since, world)
+        if not plan.remaining and not was_empty:
+            found = await world.client.list(PODS, field_selector=f"spec.nodeName={node['metadata']['name']}")
+            pods = [pod for pod in map(pod_facts, found.items) if not pod.is_acceptance]
+            plan = self._plan(pods, facts, since, world)
+        if not plan.remaining:
+            self._refusals.pop(facts.uid, None)
+            return "", None
+        await self._carry_out(plan, facts, world)
+        refusals = self._refusals.setdefault(facts.uid, {})
+        ends = since + timedelta(seconds=self._caches.drain_timeout_s(facts.name, DRAIN_TIMEOUT_S))
+        text = describe(plan.remaining, refusals, self._caches.budget_facts())
+        return f"{text}; budgets hold until {wire_time(ends)}", self._next_look_s(plan, refusals, world)
+
+    async def _drain(self, node: Obj, facts: ClaimFacts, since: datetime, world: World) -> DrainPlan | None:
         """One round; None when nothing is left on the node."""
         name = node["metadata"]["name"]
         if not (node.get("spec") or {}).get("unschedulable"):
@@ -113,22 +137,21 @@ class Teardown:
             )
             self._caches.nodes.observe_write(cordoned)
             self._metrics.drains.labels("started").inc()
-        plan = self._plan(self._caches.pods_on(name), facts, world)
+        plan = self._plan(self._caches.pods_on(name), facts, since, world)
         if not plan.remaining:
             # The cache may lag behind a pod that was bound just before the cordon: ask once before the end.
             found = await world.client.list(PODS, field_selector=f"spec.nodeName={name}")
-            plan = self._plan([pod_facts(pod) for pod in found.items], facts, world)
+            plan = self._plan([pod_facts(pod) for pod in found.items], facts, since, world)
         if not plan.remaining:
             return None
         await self._carry_out(plan, facts, world)
         return plan
 
-    def _plan(self, pods: Iterable[PodFacts], facts: ClaimFacts, world: World) -> DrainPlan:
-        assert facts.deleting_since is not None
+    def _plan(self, pods: Iterable[PodFacts], facts: ClaimFacts, since: datetime, world: World) -> DrainPlan:
         refusals = self._refusals.setdefault(facts.uid, {})
         return decide_drain(
             pods,
-            facts.deleting_since,
+            since,
             self._caches.drain_timeout_s(facts.name, DRAIN_TIMEOUT_S),
             world.clock.now(),
             refusals,

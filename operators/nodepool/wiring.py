@@ -61,6 +61,7 @@ def setup(manager: Manager, *, kwok_seed: int = 0, kwok_latency_max_s: float = 0
     claim = ClaimController(caches, providers, teardown, metrics)
     manager.add_controller(
         Controller("nodepool.claims", claim.reconcile, caches.claims, workers=workers)
+        .watches(caches.pools, caches.keys_of_orders)
         .watches(caches.nodes, caches.keys_of_node)
         .watches(caches.acceptances, caches.keys_of_acceptance)
         .watches(caches.pods, caches.keys_of_pod)

@@ -42,7 +42,15 @@ from operators.apis.v1alpha1.nodeclaim import (
     NodeClaimSpec,
     NodeClaimStatus,
 )
-from operators.apis.v1alpha1.nodepool import GPUNodePool, GPUNodePoolSpec, GPUNodePoolStatus, Repair, Rollout
+from operators.apis.v1alpha1.nodepool import (
+    GPUNodePool,
+    GPUNodePoolSpec,
+    GPUNodePoolStatus,
+    NodeAction,
+    NodeOrder,
+    Repair,
+    Rollout,
+)
 
 KINDS: tuple[type[CustomResource], ...] = (GPUNodePool, NodeClaim, HostQuarantine, InferenceDeployment)
 
@@ -72,10 +80,12 @@ __all__ = [
     "InstanceStatus",
     "LastColdStart",
     "ModelSpec",
+    "NodeAction",
     "NodeClaim",
     "NodeClaimPhase",
     "NodeClaimSpec",
     "NodeClaimStatus",
+    "NodeOrder",
     "NodeTaint",
     "ObjectMeta",
     "Provider",

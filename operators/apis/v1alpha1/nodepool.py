@@ -1,5 +1,6 @@
 """GPUNodePool: how many machines of one shape a datacenter's cell shall have."""
 
+from enum import StrEnum
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -17,6 +18,7 @@ from operators.apis.v1alpha1.meta import (
     Provider,
     Rule,
     ScalePaths,
+    Time,
     WireModel,
     condition_column,
     list_map,
@@ -57,6 +59,29 @@ class Repair(WireModel):
         description="When more of the pool's nodes than this are lost or failed their checks, rounded up, none"
         " is replaced: many at once are a fault of network, power or image, not of machines.",
     )
+
+
+class NodeAction(StrEnum):
+    """What is asked for one machine of a pool."""
+
+    CORDON = "cordon"
+    UNCORDON = "uncordon"
+    DRAIN = "drain"
+    REPLACE = "replace"
+
+
+class NodeOrder(WireModel):
+    """The last word on one machine; it ends with its claim."""
+
+    claim: LabelValue = Field(description="Name of the NodeClaim.")
+    uid: str = Field(
+        min_length=1, max_length=64, description="Its uid: a later claim of this name is another machine."
+    )
+    action: NodeAction = Field(
+        description="cordon keeps new pods away; drain asks the pods that are there to leave, too; replace gives"
+        " the machine back and asks for another; uncordon opens the node once."
+    )
+    since: Time = Field(description="When it was asked for; a drain's time counts from here.")
 
 
 class GPUNodePoolSpec(WireModel):
@@ -111,6 +136,12 @@ class GPUNodePoolSpec(WireModel):
     )
     repair: Repair | None = Field(
         default=None, description="When a lost node is replaced; after 900 s, at most 20 % lost, when absent."
+    )
+    node_orders: list[NodeOrder] = Field(
+        default_factory=list,
+        max_length=POOL_REPLICAS_MAX,
+        description="What is asked for single machines.",
+        json_schema_extra=list_map("claim"),
     )
     paused: bool = Field(
         default=False, description="True stops creating and deleting machines; running ones stay as they are."

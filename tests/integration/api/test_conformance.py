@@ -50,6 +50,7 @@ METHODS = ("get", "post", "patch", "put", "delete")
 OPERATORS_OWN = {
     "datacenter_code": "essonne-1",
     "node_pool_name": "essonne-1-cpu",
+    "node_name": "essonne-1-cpu-0",
     "quota_name": "gpus",
     "kind": "pdf",
     "year": "2025",

@@ -56,6 +56,7 @@ NEW_VALUES: dict[str, Any] = {
     "drainTimeoutSeconds": 61,
     "rollout": {"maxUnavailable": 3},
     "repair": {"notReadySeconds": 0, "maxUnhealthyPercent": 7},
+    "nodeOrders": [{"claim": "x-0", "uid": "u", "action": "cordon", "since": "2026-01-01T00:00:00Z"}],
     "paused": True,
 }
 

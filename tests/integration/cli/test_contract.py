@@ -10,6 +10,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from controlplane.capacity.service import observe_node_claim
 from controlplane.einvoicing.tasks import render_invoice
 from controlplane.invoicing.domain import InvoiceId
 from controlplane.kernel.ids import TenantId
@@ -38,7 +39,7 @@ class TestAnswers:
         assert owner.ask("catalog", "model", MODEL)["name"] == MODEL
         assert owner.ask("prices")["currency"] == "EUR"
         _audit(owner, ("audit",), tmp_path / "own.jsonl")
-        _law_and_sites(operator)
+        _law_and_sites(fleet, operator)
         _organizations(operator)
         _approval(fleet, settings, owner, operator)
         _money(fleet, make_billing(fleet.api, fleet.database, settings), owner, operator, tmp_path)
@@ -184,7 +185,7 @@ def _audit(shell: Shell, command: tuple[str, ...], file: Path) -> None:
     assert shell.ask(*command, "verify")["is_intact"]
 
 
-def _law_and_sites(operator: Shell) -> None:
+def _law_and_sites(fleet: Fleet, operator: Shell) -> None:
     def entity(name: str, *options: str) -> str:
         return str(operator.ask("admin", "entities", "add", name, "--evidence", "register", *options)["id"])
 
@@ -255,6 +256,7 @@ def _law_and_sites(operator: Shell) -> None:
     for noun in ("entities", "holdings", "certifications", "datacenters", "pools"):
         assert operator.ask("admin", noun, "list"), noun
     assert operator.ask("admin", "nodes", "list", "--pool", "gpus") == []
+    _nodes(fleet, operator)
     operator.ask("admin", "pools", "delete", "gpus")
     assert operator.run("admin", "datacenters", "close", "borlange").code != 0
     elsewhere = ("--name", "Hall 2", *site[:-1], "lulea-a", *whose)
@@ -265,6 +267,22 @@ def _law_and_sites(operator: Shell) -> None:
     assert operator.ask("admin", "clock", "move", "60")["is_simulated"]
     assert operator.ask("admin", "clock", "show")["offset_seconds"] == 60
     operator.ask("admin", "clock", "move", "0")
+
+
+def _nodes(fleet: Fleet, operator: Shell) -> None:
+    for verb in ("get", "cordon", "uncordon", "drain", "replace"):
+        unknown = operator.run("admin", "nodes", verb, "gpus-0", "-o", "json")
+        assert unknown.error["message"] == "There is no machine 'gpus-0'.", verb
+    spec = {
+        "poolRef": "gpus", "ordinal": 0, "datacenter": "borlange", "cell": "borlange-a", "provider": {"kind": "kwok"},
+        "instanceType": "b300-8x", "cpuMilli": 64000, "memoryMiB": 65536,
+    }  # fmt: skip
+    claim = {"kind": "NodeClaim", "metadata": {"name": "gpus-0", "uid": "first"}, "spec": spec}
+    with fleet.database.system() as uow:
+        observe_node_claim(uow, {"apiVersion": "rempart.eu/v1alpha1", **claim})
+    assert operator.ask("admin", "nodes", "get", "gpus-0")["order"] is None
+    for verb in ("cordon", "uncordon", "drain", "replace"):
+        assert operator.ask("admin", "nodes", verb, "gpus-0")["order"] == verb
 
 
 def _money(fleet: Fleet, billing: Billing, owner: Shell, operator: Shell, folder: Path) -> None:

@@ -268,7 +268,7 @@ def test_each_mutable_field_of_the_spec_either_outdates_its_nodes_or_needs_none_
 ) -> None:
     assert is_outdated(claim_template(SPEC), {**SPEC, **change}) is expected
     fields = set(GPUNodePoolSpec.model_json_schema(by_alias=True)["properties"])
-    unrolled = {"replicas", "paused", "drainTimeoutSeconds", "rollout", "repair"}
+    unrolled = {"replicas", "paused", "drainTimeoutSeconds", "rollout", "repair", "nodeOrders"}
     assert fields == {*FIXED_FIELDS, *ROLLED_FIELDS, *unrolled}
 
 
