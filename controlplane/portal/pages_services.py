@@ -54,6 +54,7 @@ def show_service(visit: TenantDep, service_id: str) -> Response:
         deployment=deployment,
         deployments=visit.api.deployments.page(limit=DEPLOYMENTS_SHOWN, service_id=service_id).items,
         placement=None if found is None else sort_assessments(found),
+        verdicts=[] if found is None else found["verdicts"],
         cold_starts=visit.api.services.cold_starts(service_id)[:5],
         seen=_digest(visit, live),
         **visit.project_choice(),
