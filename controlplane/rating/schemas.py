@@ -276,8 +276,8 @@ class CreditShape(WireModel):
     amount: str = Field(description="What was granted.", examples=["50.00"])
     left: str = Field(description="What invoices have not used.", examples=["12.34"])
     currency: str = Field(description="ISO 4217, of every amount here.", examples=["EUR"])
-    effective_from: datetime = Field(description="From when it pays.")
-    expires_at: datetime | None = Field(description="Until when it pays.")
+    effective_from: datetime = Field(description="It pays for the whole of each month in which it is good.")
+    expires_at: datetime | None = Field(description="When it ends; the month in which it ends is paid whole.")
     created_at: datetime = Field(description="When it was granted.")
 
     @classmethod
