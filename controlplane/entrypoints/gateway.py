@@ -26,6 +26,8 @@ def build_config(settings: Settings) -> GatewayConfig:
         port=settings.gateway_port,
         admin_port=settings.gateway_admin_port,
         activator_port=settings.activator_port,
+        metrics_host=settings.metrics_host,
+        metrics_port=settings.metrics_port,
         state_dir=settings.state_dir.resolve(),
         redis_url=settings.redis_url,
         hash_ring=settings.hash_ring,

@@ -170,6 +170,9 @@ class GatewayConfig:
     redis_url: str
     hash_ring: Keyring
     internal_token: str = field(repr=False, default="")
+    # Where Prometheus reads the numbers, and nothing else is served; port 0: nowhere.
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = 0
     # Calls are refused while less than this is free on the disk that usage is recorded on.
     disk_reserve_bytes: int = 64 * 1024 * 1024
     # Where usage is shipped to; without an address it stays in the spool.

@@ -67,9 +67,10 @@ class HttpServer:
         self._status = status
         self._metrics = metrics
         self._runner: web.AppRunner | None = None
+        self._metrics_runner: web.AppRunner | None = None
 
     async def start(self) -> None:
-        """Listen on the activator's port. Errors: OSError when it is taken."""
+        """Listen on the activator's port, and on that of the metrics. Errors: OSError when one is taken."""
         app = web.Application(client_max_size=BODY_BYTES_MAX + 4096)
         app.router.add_route("*", "/{path:.*}", self._handle)
         self._runner = web.AppRunner(
@@ -84,18 +85,29 @@ class HttpServer:
         )
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", self._config.activator_port, backlog=1024).start()
+        if self._config.metrics_port:
+            await self._start_metrics()
+
+    async def _start_metrics(self) -> None:
+        """Serve the numbers, and not one of the inner doors, where others may reach them."""
+        app = web.Application()
+        app.router.add_get("/metrics", self._show_metrics)
+        self._metrics_runner = web.AppRunner(app, access_log=None)
+        await self._metrics_runner.setup()
+        config = self._config
+        await web.TCPSite(self._metrics_runner, config.metrics_host, config.metrics_port).start()
 
     async def stop(self) -> None:
         """Stop listening, let calls finish within SHUTDOWN_SECONDS_MAX, and close."""
-        if self._runner is not None:
-            await self._runner.cleanup()
+        for runner in (self._metrics_runner, self._runner):
+            if runner is not None:
+                await runner.cleanup()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         if request.path == "/healthz":
             return web.Response(body=orjson.dumps(self._status()), content_type="application/json")
         if request.path == "/metrics":
-            self._metrics.is_redis_connected.set(bool(self._status()["redis"]))
-            return web.Response(body=generate_latest(self._metrics.registry), content_type="text/plain")
+            return await self._show_metrics(request)
         name = request.headers.get("x-rempart-regional-deployment")
         token = self._config.internal_token
         if name is not None:
@@ -113,6 +125,10 @@ class HttpServer:
         if request.method == "GET" and request.path == "/v1/models":
             return self._models(request)
         return refusal_response(MODEL_NOT_FOUND)
+
+    async def _show_metrics(self, _: web.Request) -> web.Response:
+        self._metrics.is_redis_connected.set(bool(self._status()["redis"]))
+        return web.Response(body=generate_latest(self._metrics.registry), content_type="text/plain")
 
     def _key(self, request: web.Request) -> web.Response:
         """Say whose a key is and, of the project that is asked for, whether it may call there."""

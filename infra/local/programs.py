@@ -32,7 +32,7 @@ LOCAL_RATES = {
     "REMPART_CONNECTIONS_PER_ADDRESS_MAX": "2048",
 }
 # Programs whose metrics are read at a port of their own.
-MEASURED_PROGRAMS = ("api", "worker", "beat", "relay", "watcher", "portal")
+MEASURED_PROGRAMS = ("api", "worker", "beat", "relay", "watcher", "portal", "gateway")
 
 
 @dataclass(frozen=True, slots=True)

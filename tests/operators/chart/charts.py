@@ -92,6 +92,11 @@ FULL: dict[str, Values] = {
         "image": {**IMAGE, "pullSecrets": ["pull"]},
         "persistence": {"enabled": False, "size": "1Gi"},
         "ingest": {"url": "http://rempart-api.rempart:80", "secretName": "rempart-ingest"},
+        "monitoring": {
+            "enabled": True,
+            "labels": {"release": "prometheus"},
+            "from": {"kubernetes.io/metadata.name": "monitoring"},
+        },
         "service": {"type": "LoadBalancer", "annotations": {"lb.example/zone": "a"}},
         "networkPolicy": {"ingressCidrs": ["10.0.0.0/8"], "dataCidrs": ["10.1.0.0/16"]},
     },

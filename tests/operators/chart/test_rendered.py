@@ -406,3 +406,22 @@ def test_each_program_takes_redis_from_its_own_secret(helm: Helm) -> None:
                 found[container["name"]] = reference["secretKeyRef"]["name"]
     programs = ("api", "worker", "relay", "watcher", "portal")
     assert found == {program: f"rempart-redis-{program}" for program in programs}
+
+
+@pytest.mark.case("X14")
+def test_the_gateways_metrics_can_be_scraped_by_those_who_are_named_alone(helm: Helm) -> None:
+    objects = helm.objects("gateway", FULL["gateway"])
+    (monitor,), (wall,) = of_kind(objects, "PodMonitor"), of_kind(objects, "NetworkPolicy")
+    (workload,) = workloads(objects).values()
+    assert is_selected(monitor["spec"]["selector"], workload["spec"]["template"]["metadata"]["labels"])
+    (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+    (gateway,) = (each for each in containers_of(workload) if each["name"] == "gateway")
+    (port,) = gateway["ports"]
+    assert endpoint["port"] == port["name"] == "metrics"
+    assert environment_of(gateway)["REMPART_METRICS_PORT"] == str(port["containerPort"])
+    assert environment_of(gateway)["REMPART_METRICS_HOST"] == "0.0.0.0"
+    (rule,) = (each for each in wall["spec"]["ingress"] if each["ports"][0]["port"] == "metrics")
+    named = FULL["gateway"]["monitoring"]["from"]
+    assert rule["from"] == [{"namespaceSelector": {"matchLabels": named}}]
+    unnamed = of_kind(helm.objects("gateway", REQUIRED["gateway"]), "NetworkPolicy")[0]["spec"]["ingress"]
+    assert all(each["ports"][0]["port"] != "metrics" for each in unnamed)
