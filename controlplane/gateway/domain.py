@@ -9,6 +9,9 @@ from pathlib import Path
 
 from controlplane.kernel.keyring import Keyring
 
+REVOKED_FILE = "revoked"
+"""In the gateway's folder: who is refused here, whatever the control plane says (revoked_rules)."""
+
 
 class RouteState(Enum):
     ACTIVE = "active"
@@ -192,6 +195,10 @@ class GatewayConfig:
     @property
     def gateway_dir(self) -> Path:
         return self.state_dir / "gateway"
+
+    @property
+    def revoked_file(self) -> Path:
+        return self.gateway_dir / REVOKED_FILE
 
     @property
     def envoy_dir(self) -> Path:

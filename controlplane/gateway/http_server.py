@@ -23,6 +23,8 @@ from controlplane.gateway.key_rules import (
 )
 from controlplane.gateway.metrics import Metrics
 from controlplane.gateway.refusal_rules import MODEL_NOT_FOUND, NOT_FROM_GATEWAY
+from controlplane.gateway.revoked import Revoked
+from controlplane.gateway.revoked_rules import is_revoked
 from controlplane.gateway.route_rules import list_models
 from controlplane.gateway.store import Store
 
@@ -35,6 +37,7 @@ WANTED_HEADER = "x-rempart-wanted-project"
 _KEY_STATUS = {
     KeyRefusal.MALFORMED: (401, "invalid_api_key"),
     KeyRefusal.UNKNOWN: (401, "invalid_api_key"),
+    KeyRefusal.REVOKED_HERE: (401, "invalid_api_key"),
     KeyRefusal.EXPIRED: (401, "api_key_expired"),
     KeyRefusal.PROJECTLESS: (403, "api_key_without_project"),
     KeyRefusal.OUT_OF_SCOPE: (403, "api_key_out_of_scope"),
@@ -66,6 +69,7 @@ class HttpServer:
         self._activator = activator
         self._status = status
         self._metrics = metrics
+        self._revoked = Revoked(config.revoked_file)
         self._runner: web.AppRunner | None = None
         self._metrics_runner: web.AppRunner | None = None
 
@@ -136,6 +140,8 @@ class HttpServer:
         wanted = request.headers.get(WANTED_HEADER)
         now = datetime.now(UTC)
         found = decide_key(self._store.keys, self._config.hash_ring, key, now)
+        if isinstance(found, ApiKey) and is_revoked(self._revoked.names(), found):
+            found = KeyRefusal.REVOKED_HERE
         if isinstance(found, ApiKey) and wanted is not None:
             found = choose_project(found, wanted, self._store.projects)
         if isinstance(found, KeyRefusal):

@@ -33,6 +33,7 @@ class KeyRefusal(Enum):
     MALFORMED = "malformed"
     UNKNOWN = "unknown"
     EXPIRED = "expired"
+    REVOKED_HERE = "revoked_here"
     PROJECTLESS = "projectless"
     OUT_OF_SCOPE = "out_of_scope"
     PROJECT_MISMATCH = "project_mismatch"

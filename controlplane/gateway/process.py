@@ -23,6 +23,7 @@ from controlplane.gateway.metrics import Metrics
 from controlplane.gateway.pressure import report_pressure
 from controlplane.gateway.redis_feed import RedisFeed, connect
 from controlplane.gateway.refusals import RefusalReporter
+from controlplane.gateway.revoked import Revoked
 from controlplane.gateway.room import Room
 from controlplane.gateway.route_rules import decide_routes
 from controlplane.gateway.store import ENDPOINTS_PREFIX, ROUTING_KEY, ROWS_LOGGED_MAX, Store
@@ -87,7 +88,7 @@ class GatewayProcess:
         ) as session:
             limits = self._config.limits
             activator = Activator(self._store, session, self._on_edge, self._on_wake, limits)
-            streams = Streams(self._config.ended_file, self._store)
+            streams = Streams(self._config.ended_file, self._store, Revoked(self._config.revoked_file))
             self._store.listen(self._on_change)
             self._write_table()
             refusals = RefusalReporter(self._ingest_target(), self._metrics)

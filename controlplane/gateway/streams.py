@@ -11,8 +11,10 @@ import structlog
 from aiohttp import web
 
 from controlplane.gateway.domain import ApiKey, KeySnapshot
+from controlplane.gateway.revoked import Revoked
+from controlplane.gateway.revoked_rules import is_revoked
 from controlplane.gateway.store import Store
-from controlplane.gateway.stream_rules import decide_stream
+from controlplane.gateway.stream_rules import KEY_REVOKED, decide_stream
 from controlplane.gateway.xds_writer import write_atomically
 
 log = structlog.get_logger(__name__)
@@ -27,7 +29,8 @@ ID_LENGTH_MAX = 64
 class Streams:
     """Keeps the ids of streams to end. Nothing is kept of those that may go on."""
 
-    def __init__(self, path: Path, store: Store) -> None:
+    def __init__(self, path: Path, store: Store, revoked: Revoked) -> None:
+        self._revoked = revoked
         self._path = path
         self._store = store
         self._ended: OrderedDict[str, str] = OrderedDict()
@@ -45,7 +48,10 @@ class Streams:
             headers.get("x-rempart-project", ""),
         )
         route = self._store.routes_by_id().get(headers.get("x-rempart-watched", ""))
-        code = decide_stream(self._keys_by_id(), self._store.budgets, route, caller, datetime.now(UTC))
+        keys = self._keys_by_id()
+        code = decide_stream(keys, self._store.budgets, route, caller, datetime.now(UTC))
+        if self._is_revoked_here(caller[0], caller[1], keys):
+            code = KEY_REVOKED
         if code is not None and name.isprintable() and 0 < len(name) <= ID_LENGTH_MAX:
             self._end(name, code)
         return web.Response(status=204)
@@ -63,6 +69,11 @@ class Streams:
                     self._is_changed = True
                     log.error("streams_not_ended", reason=str(err))
             await asyncio.sleep(WRITE_SECONDS)
+
+    def _is_revoked_here(self, key_id: str, tenant_id: str, keys: dict[str, ApiKey] | None) -> bool:
+        key = None if keys is None else keys.get(key_id)
+        names = self._revoked.names()
+        return not names.isdisjoint((key_id, tenant_id)) or (key is not None and is_revoked(names, key))
 
     def _end(self, name: str, code: str) -> None:
         if name in self._ended:
