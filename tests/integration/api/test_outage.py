@@ -71,6 +71,10 @@ def test_every_operation_answers_503_while_the_database_is_away_and_works_again_
     postgres.stop(how)
     try:
         for path, methods in document["paths"].items():
+            if path == "/v1/terms":
+                # It answers from the settings, and goes on to.
+                assert client.get(path).status_code == 200
+                continue
             for method in METHODS:
                 if method not in methods:
                     continue

@@ -117,6 +117,8 @@ def test_events_are_followed_until_somebody_interrupts(fleet: Fleet, owner: Shel
     with subprocess.Popen(
         [sys.executable, "-c", program, "events", "chat", "--follow", "-o", "json"],
         env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        # A shell's background job ignores Ctrl-C, and hands that on to all that it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None,
     ) as followed:  # fmt: skip
         try:
             assert followed.stdout is not None

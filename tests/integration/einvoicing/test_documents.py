@@ -25,6 +25,7 @@ from controlplane.kernel.ids import TenantId
 from controlplane.ledger import service as ledger
 from controlplane.plumbing.database import UnitOfWork
 from tests.fixtures.billing import Billing
+from tests.fixtures.tenants import TERMS
 
 US = {
     "country": "US",
@@ -122,6 +123,7 @@ def test_what_no_document_can_carry_is_refused_at_the_door(
     body = {
         "organization": {"name": "refused", **US, "legal_name": "Kernel Inc", **changes},
         "project": {"name": "first"},
+        "accepted_terms": TERMS,
     }
     refused = billing.api.post("/v1/signup", json=body)
     assert refused.status_code == 422, refused.text

@@ -85,9 +85,9 @@ def test_a_services_page_follows_it_by_itself(browser: Browser, world: World, po
     with opened_page(browser) as (page, complaints):
         sign_in(page, portal_url, world.tenant.secret)
         page.goto(f"{portal_url}/services/{service['id']}")
-        expect(page.locator("#live")).not_to_contain_text("Bounds changed")
+        expect(page.locator("#live")).not_to_contain_text("Scaling limits changed")
         world.fleet.post(f"/v1/services/{service['id']}/scale", {"min": 0, "max": 3})
-        expect(page.locator("#live")).to_contain_text("Bounds changed", timeout=20_000)
+        expect(page.locator("#live")).to_contain_text("Scaling limits changed", timeout=20_000)
         assert complaints.said == []
 
 

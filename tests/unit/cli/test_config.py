@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from controlplane.cli import config
 from controlplane.cli.config import Profile, config_path, forget_profile, load_profile, save_profile
 from controlplane.cli.errors import NotLoggedIn, WrongUse
 
@@ -17,6 +18,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     monkeypatch.delenv("REMPART_API_KEY", raising=False)
     monkeypatch.delenv("REMPART_API_URL", raising=False)
+    # A command that ran in this process before may have asked for another.
+    monkeypatch.setitem(config._wanted, "profile", "")
     return tmp_path
 
 
