@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from celery import Celery
 
-from controlplane.plumbing.redis_user_rules import HINTS
-
 DELIVER = "rempart.deliver"
 QUEUE = "rempart"
 
@@ -26,13 +24,9 @@ def make_celery(redis_url: str) -> Celery:
         worker_prefetch_multiplier=1,
         worker_hijack_root_logger=False,
         worker_send_task_events=False,
-        # Nobody commands a worker through Redis.
-        worker_enable_remote_control=False,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         broker_transport_options={
-            # One prefix for all its keys: relay and worker get these alone.
-            "global_keyprefix": HINTS,
             "visibility_timeout": 120,
             "unacked_restore_interval": 1,
             "unacked_restore_throttle": 1,

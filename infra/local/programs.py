@@ -43,8 +43,6 @@ class Addresses:
     app_database_url: str
     system_database_url: str
     redis_url: str
-    # Program → address with the user that is its own; with a given REDIS_URL all are that one.
-    redis_urls: Mapping[str, str]
     ports: Mapping[str, int]
     # Identity → kubeconfig; with a given KUBECONFIG all are that one.
     kubeconfigs: Mapping[str, Path]
@@ -82,12 +80,13 @@ def program_specs(layout: Layout, addresses: Addresses, secrets: LocalSecrets) -
     """Schema, first rows, and everything that serves."""
     common = {"REMPART_ENVIRONMENT": "local", "REMPART_STATE_DIR": str(layout.state)}
     owner = common | {"DATABASE_URL": addresses.database_url}
+    redis = {"REDIS_URL": addresses.redis_url}
     # Each program gets the secrets of its own work: from inside one of them the others' work stays shut.
     hashes = {"REMPART_HASH_KEYS": secrets.hash_keys}
     sealing = {"REMPART_SEALING_KEYS": secrets.sealing_keys}
     tokens = {"REMPART_TOKEN_KEYS": secrets.token_keys}
     sessions = {"REMPART_SESSION_KEYS": secrets.session_keys}
-    system = common | {"REMPART_SYSTEM_DATABASE_URL": addresses.system_database_url}
+    system = common | redis | {"REMPART_SYSTEM_DATABASE_URL": addresses.system_database_url}
     both = system | {"REMPART_DATABASE_URL": addresses.app_database_url}
     cluster = {"KUBECONFIG": str(addresses.kubeconfigs["rempart-controlplane"])}
     seed = (
@@ -110,18 +109,11 @@ def program_specs(layout: Layout, addresses: Addresses, secrets: LocalSecrets) -
         _one_shot("seed", "the operator's key and first rows", f"{ENTRY}.seed", ("migrate", "redis"), seed),
         _api(addresses, both | cluster | hashes | sealing | tokens, celled),
         *_background(system, both | cluster, sealing, seeded, celled),
-        _operators(layout, addresses, common | cell_ingest),
-        *_gateway(layout, addresses, common | hashes | gateway_ingest),
-        _portal(addresses, common | sessions),
+        _operators(layout, addresses, common | redis | cell_ingest),
+        *_gateway(layout, addresses, common | redis | hashes | gateway_ingest),
+        _portal(addresses, common | redis | sessions),
     ]
-    return [_measured(_with_redis(spec, addresses.redis_urls), addresses.ports) for spec in specs]
-
-
-def _with_redis(spec: ProcessSpec, urls: Mapping[str, str]) -> ProcessSpec:
-    """Give a program the address with its own user; those that ask Redis nothing get none."""
-    if spec.name not in urls:
-        return spec
-    return replace(spec, environment={**spec.environment, "REDIS_URL": urls[spec.name]})
+    return [_measured(spec, addresses.ports) for spec in specs]
 
 
 def _background(

@@ -1,14 +1,11 @@
 """A real Redis-compatible server (Valkey, from its wheel) on a loopback port, behind a password."""
 
-import hashlib
-import hmac
 import importlib.util
 from functools import partial
 from pathlib import Path
 
 from redis import Redis
 
-from controlplane.plumbing.redis_user_rules import USERS, acl_lines, find_user
 from infra.local.paths import ensure_private_folder, write_private
 from infra.local.process import ProcessSpec
 
@@ -18,15 +15,6 @@ PROBE_SECONDS_MAX = 2.0
 def redis_url(port: int, password: str) -> str:
     """The address for every client. Any user of the machine reaches a port: hence the password."""
     return f"redis://:{password}@127.0.0.1:{port}/0"
-
-
-def program_url(port: int, password: str, program: str) -> str:
-    """The address with the user of one program. From its password neither the stack's nor another's can be found."""
-    return f"redis://{find_user(program).name}:{_derive(password, program)}@127.0.0.1:{port}/0"
-
-
-def _derive(password: str, program: str) -> str:
-    return hmac.new(password.encode(), f"redis user {program}".encode(), hashlib.sha256).hexdigest()
 
 
 def redis_spec(root: Path, port: int, password: str) -> ProcessSpec:
@@ -67,7 +55,6 @@ def _write_configuration(folder: Path, port: int, password: str) -> None:
         "bind 127.0.0.1",
         f"port {port}",
         f"requirepass {password}",
-        *acl_lines({user.program: _derive(password, user.program) for user in USERS}),
         "appendonly no",
         'save ""',
         f'dir "{folder}"',

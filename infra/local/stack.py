@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from controlplane.plumbing.redis_user_rules import USERS
 from infra.local.keys import LocalSecrets, ensure_secrets
 from infra.local.kubernetes import (
     control_plane_specs,
@@ -21,7 +20,7 @@ from infra.local.postgres import place_postgres, postgres_specs
 from infra.local.process import ProcessSpec
 from infra.local.process_rules import UnknownDependency, decide_selection
 from infra.local.programs import MEASURED_PROGRAMS, Addresses, process_node_spec, program_specs
-from infra.local.redis import program_url, redis_spec, redis_url
+from infra.local.redis import redis_spec, redis_url
 from infra.local.stack_rules import build_env_file, derive_role_url, drop_own
 
 # Where people look first, when nobody else sits there; 0 and a taken one = any free port.
@@ -150,11 +149,6 @@ def _find_addresses(
         system_database_url=given.get("REMPART_SYSTEM_DATABASE_URL")
         or derive_role_url(owner, "rempart_system"),
         redis_url=given.get("REDIS_URL") or own["REDIS_URL"],
-        redis_urls={
-            user.program: given.get("REDIS_URL")
-            or program_url(ports["redis"], secrets.redis_password, user.program)
-            for user in USERS
-        },
         ports=ports,
         kubeconfigs={
             name: Path(external) if external else paths.kubeconfig(name) for name in CLUSTER_IDENTITIES

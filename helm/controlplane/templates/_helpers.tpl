@@ -28,10 +28,10 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 {{- end -}}
 {{- end -}}
 
-{{- /* Each program: which secret settings it reads beside REDIS_URL, whether it talks to cells, how long it may take to stop. */ -}}
+{{- /* Each program: which secret settings it reads, whether it talks to cells, how long it may take to stop. */ -}}
 {{- define "rempart-controlplane.components" -}}
 api:
-  secrets: [REMPART_DATABASE_URL, REMPART_SYSTEM_DATABASE_URL, REMPART_HASH_KEYS, REMPART_SEALING_KEYS, REMPART_TOKEN_KEYS]
+  secrets: [REMPART_DATABASE_URL, REMPART_SYSTEM_DATABASE_URL, REDIS_URL, REMPART_HASH_KEYS, REMPART_SEALING_KEYS, REMPART_TOKEN_KEYS]
   cluster: true
   port: 8080
   live: /healthz
@@ -39,25 +39,25 @@ api:
   # Five seconds until no door sends calls here, 25 for those that run.
   stopSeconds: 40
 worker:
-  secrets: [REMPART_DATABASE_URL, REMPART_SYSTEM_DATABASE_URL, REMPART_SEALING_KEYS]
+  secrets: [REMPART_DATABASE_URL, REMPART_SYSTEM_DATABASE_URL, REDIS_URL, REMPART_SEALING_KEYS]
   cluster: true
   stopSeconds: 60
 beat:
-  secrets: [REMPART_SYSTEM_DATABASE_URL]
+  secrets: [REMPART_SYSTEM_DATABASE_URL, REDIS_URL]
   cluster: false
   stopSeconds: 30
 relay:
-  secrets: [REMPART_SYSTEM_DATABASE_URL]
+  secrets: [REMPART_SYSTEM_DATABASE_URL, REDIS_URL]
   cluster: false
   stopSeconds: 30
 watcher:
-  secrets: [REMPART_SYSTEM_DATABASE_URL]
+  secrets: [REMPART_SYSTEM_DATABASE_URL, REDIS_URL]
   cluster: true
   stopSeconds: 30
 {{- if .Values.portal.enabled }}
 portal:
   # It knows the API and no database.
-  secrets: [REMPART_SESSION_KEYS]
+  secrets: [REDIS_URL, REMPART_SESSION_KEYS]
   cluster: false
   port: 8084
   live: /livez
@@ -74,15 +74,6 @@ portal:
       name: {{ $.secret | quote }}
       key: {{ . }}
 {{- end }}
-{{- end -}}
-
-{{- /* A program's own Redis user, where there is a Secret for each; else the one login of the runtime Secret. */ -}}
-{{- define "rempart-controlplane.redisEnvironment" -}}
-- name: REDIS_URL
-  valueFrom:
-    secretKeyRef:
-      name: {{ ternary (printf "%s-%s" .root.Values.existingSecrets.redis .component) .root.Values.existingSecrets.runtime (ne (.root.Values.existingSecrets.redis | default "") "") | quote }}
-      key: REDIS_URL
 {{- end -}}
 
 {{- define "rempart-controlplane.environment" -}}

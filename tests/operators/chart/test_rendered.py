@@ -394,20 +394,6 @@ def served_metrics() -> set[str]:
     return names
 
 
-@pytest.mark.case("X6")
-def test_each_program_takes_redis_from_its_own_secret(helm: Helm) -> None:
-    secrets = {**REQUIRED["controlplane"]["existingSecrets"], "redis": "rempart-redis"}
-    objects = helm.objects("controlplane", {**REQUIRED["controlplane"], "existingSecrets": secrets})
-    found = {}
-    for workload in workloads(objects).values():
-        for container in containers_of(workload):
-            reference = environment_of(container).get("REDIS_URL")
-            if reference is not None:
-                found[container["name"]] = reference["secretKeyRef"]["name"]
-    programs = ("api", "worker", "relay", "watcher", "portal")
-    assert found == {program: f"rempart-redis-{program}" for program in programs}
-
-
 @pytest.mark.case("X14")
 def test_the_gateways_metrics_can_be_scraped_by_those_who_are_named_alone(helm: Helm) -> None:
     objects = helm.objects("gateway", FULL["gateway"])

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from controlplane.plumbing.redis_user_rules import USERS, WITHOUT_REDIS
 from infra.local.keys import ensure_secrets
 from infra.local.paths import Layout
 from infra.local.programs import Addresses, program_specs
@@ -37,7 +36,6 @@ def environments(folder: Path) -> tuple[dict[str, Mapping[str, str]], dict[str, 
     secrets = ensure_secrets(layout.secrets_file)
     addresses = Addresses(
         "postgresql:///owner", "postgresql:///app", "postgresql:///system", "redis://127.0.0.1/0",
-        {user.program: f"redis://{user.program}@127.0.0.1/0" for user in USERS},
         defaultdict(int), {name: folder / name for name in KUBERNETES},
     )  # fmt: skip
     specs = program_specs(layout, addresses, secrets)
@@ -54,16 +52,6 @@ def test_each_program_holds_the_secrets_of_its_own_work_alone(tmp_path: Path) ->
         for purpose, secret in held.items():
             digits = secret.partition(":")[2]
             assert (digits in text) == (purpose in NEEDED[program]), (program, purpose)
-
-
-@pytest.mark.case("X6")
-def test_each_program_reaches_redis_as_its_own_user_or_not_at_all(tmp_path: Path) -> None:
-    found, _ = environments(tmp_path)
-    for program, environment in found.items():
-        is_user = program in {user.program for user in USERS}
-        expected = f"redis://{program}@127.0.0.1/0" if is_user else None
-        assert environment.get("REDIS_URL") == expected
-        assert not (is_user and program in WITHOUT_REDIS)
 
 
 def test_the_secrets_are_four_different_ones_and_stay_as_they_are(tmp_path: Path) -> None:
